@@ -1,0 +1,1 @@
+//! Switch and peers composed into one pure node

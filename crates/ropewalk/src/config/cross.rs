@@ -1,0 +1,129 @@
+//! Checks between tables: names that clash, references to nothing, a tunnel through itself.
+
+use super::Config;
+use super::diagnostic::Diagnostics;
+use super::keys::PublicKey;
+
+/// Reports what no table shows by itself. Values that were refused before are blank by now and
+/// are passed over.
+pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    let uplinks = config.uplinks.iter().map(|uplink| uplink.name.as_str());
+    duplicates(diagnostics, "uplink", "name", uplinks);
+    duplicates(diagnostics, "peer", "name", config.peers.iter().map(|peer| peer.name.as_str()));
+    duplicates(diagnostics, "port", "name", config.ports.iter().map(|port| port.name.as_str()));
+    peer_keys(config, diagnostics);
+    endpoint_uplinks(config, diagnostics);
+    uplink_devices(config, diagnostics);
+    alike_uplinks(config, diagnostics);
+    port_bridges(config, diagnostics);
+    port_addresses(config, diagnostics);
+}
+
+fn duplicates<'n>(
+    diagnostics: &mut Diagnostics<'_>,
+    table: &'static str,
+    key: &str,
+    names: impl Iterator<Item = &'n str>,
+) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (index, name) in names.enumerate() {
+        if !name.is_empty() && seen.contains(&name) {
+            let message = format!("{name:?} is used by another {table} too; rename one");
+            diagnostics.error_at(table, index, key, message);
+        }
+        seen.push(name);
+    }
+}
+
+fn peer_keys(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    for (index, peer) in config.peers.iter().enumerate() {
+        if peer.public_key == PublicKey([0; 32]) {
+            continue;
+        }
+        if peer.public_key == config.node.public_key {
+            let message = "is this node's own public key; write the peer's";
+            diagnostics.error_at("peer", index, "public-key", message);
+        }
+        let mut earlier = config.peers.iter().take(index);
+        if let Some(other) = earlier.find(|other| other.public_key == peer.public_key) {
+            let message = format!("is the key of peer {:?} too; every peer has its own", other.name);
+            diagnostics.error_at("peer", index, "public-key", message);
+        }
+    }
+}
+
+fn endpoint_uplinks(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    for (index, peer) in config.peers.iter().enumerate() {
+        for (at, endpoint) in peer.endpoints.iter().enumerate() {
+            let Some(name) = &endpoint.uplink else { continue };
+            if config.uplinks.iter().any(|uplink| uplink.name == *name) {
+                continue;
+            }
+            let names: Vec<&str> = config.uplinks.iter().map(|up| up.name.as_str()).collect();
+            let message = format!("names uplink {name:?}; the uplinks are: {}", names.join(", "));
+            diagnostics.error_at("peer", index, &format!("endpoints.{at}"), message);
+        }
+    }
+}
+
+/// An uplink through one of our own ports would carry the tunnel inside itself.
+fn uplink_devices(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    for (index, uplink) in config.uplinks.iter().enumerate() {
+        let Some(device) = &uplink.device else { continue };
+        for port in &config.ports {
+            let what = if port.name == *device {
+                "a port of this node"
+            } else if port.bridge.as_ref() == Some(device) {
+                "the bridge that a port of this node joins"
+            } else {
+                continue;
+            };
+            let message =
+                format!("{device:?} is {what}: the tunnel would run inside itself; name a line");
+            diagnostics.error_at("uplink", index, "device", message);
+            break;
+        }
+    }
+}
+
+fn alike_uplinks(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    for (index, uplink) in config.uplinks.iter().enumerate() {
+        let mut earlier = config.uplinks.iter().take(index);
+        let same = earlier.find(|other| {
+            other.device == uplink.device
+                && other.addresses == uplink.addresses
+                && other.gateways == uplink.gateways
+        });
+        if let Some(other) = same {
+            let message = format!(
+                "takes the same way as uplink {:?}, so both fail together; give each its own \
+                 device, address or gateway",
+                other.name
+            );
+            diagnostics.warning_at("uplink", index, "name", message);
+        }
+    }
+}
+
+fn port_bridges(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    for (index, port) in config.ports.iter().enumerate() {
+        let Some(bridge) = &port.bridge else { continue };
+        if config.ports.iter().any(|other| other.name == *bridge) {
+            let message = format!("{bridge:?} is a port of this node; name a kernel bridge");
+            diagnostics.error_at("port", index, "bridge", message);
+        }
+    }
+}
+
+fn port_addresses(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    let mut seen = Vec::new();
+    for (index, port) in config.ports.iter().enumerate() {
+        for (at, net) in port.addresses.iter().enumerate() {
+            if seen.contains(&net.addr()) {
+                let message = format!("{} is given twice; remove one", net.addr());
+                diagnostics.error_at("port", index, &format!("address.{at}"), message);
+            }
+            seen.push(net.addr());
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The daemon and its command line.
+//!
+//! Floor 3, the shell around the pure floors: it reads the configuration, prepares the machine,
+//! runs the data-plane loop, and answers on the control socket.
+
+// The shell is where real time enters; the pure floors get it as an argument.
+#![allow(clippy::disallowed_methods)]
+
+pub mod config;
+pub mod control;
+pub mod status;

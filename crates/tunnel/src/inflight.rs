@@ -1,0 +1,341 @@
+//! What was sent on one path and is not yet known to have arrived: acknowledgement, loss, and what to send again.
+
+use std::{
+    collections::VecDeque,
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
+
+use crate::params::MAX_IN_FLIGHT;
+
+/// Part of a record that a datagram carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// The record's number.
+    pub record: u64,
+    /// Where the part starts in the record, in bytes.
+    pub offset: u32,
+    /// Its length in bytes.
+    pub len: u32,
+}
+
+/// What kind of datagram was sent, as far as its loss matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Frames, probes, control: its silence makes the path suspect.
+    Ordinary,
+    /// A search for a larger MTU: its loss says nothing about the path.
+    MtuProbe,
+    /// Acknowledgements only: nobody acknowledges it.
+    Silent,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: Instant,
+    size: u16,
+    purpose: Purpose,
+    outstanding: bool,
+    carried: u16,
+    status: Option<u32>,
+}
+
+/// What one acknowledgement brought to light.
+#[derive(Debug, Default)]
+pub(crate) struct AckOutcome {
+    /// Datagrams acknowledged for the first time.
+    pub newly_acked: u32,
+    /// Send time of the largest one acknowledged for the first time, if the acknowledgement's largest is new.
+    pub largest_sent_at: Option<Instant>,
+    /// Ordinary datagrams declared lost.
+    pub lost: u32,
+    /// The largest datagram acknowledged for the first time, UDP payload bytes.
+    pub largest_acked_size: u16,
+    /// Those of them above the size asked about.
+    pub big_lost: u32,
+    /// An MTU probe of this size arrived.
+    pub mtu_probe_acked: Option<u16>,
+    /// An MTU probe of this size was lost.
+    pub mtu_probe_lost: Option<u16>,
+    /// The newest STATUS known to have arrived.
+    pub status_acked: Option<u32>,
+}
+
+/// The datagrams of one path in flight. Numbers are dense, so all lookups are by index.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    first: u64,
+    sent: VecDeque<Sent>,
+    carried: VecDeque<Carried>,
+    largest_acked: Option<u64>,
+    bytes: u64,
+}
+
+/// A datagram is lost once this many later ones have arrived (RFC 9002 §6.1.1).
+const PACKET_THRESHOLD: u64 = 3;
+
+impl InFlight {
+    /// The next packet number.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.first + self.sent.len() as u64
+    }
+
+    /// Bytes sent and neither acknowledged nor given up.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Notes that the datagram [`Self::next_number`] was sent.
+    pub(crate) fn push(
+        &mut self,
+        now: Instant,
+        size: usize,
+        purpose: Purpose,
+        carried: &[Carried],
+        status: Option<u32>,
+    ) {
+        if self.sent.len() == MAX_IN_FLIGHT {
+            self.pop_front();
+        }
+        let outstanding = purpose != Purpose::Silent;
+        if outstanding {
+            self.bytes += size as u64;
+        }
+        self.carried.extend(carried);
+        self.sent.push_back(Sent {
+            at: now,
+            size: size as u16,
+            purpose,
+            outstanding,
+            carried: carried.len() as u16,
+            status,
+        });
+        self.trim();
+    }
+
+    /// When the oldest datagram whose silence counts was sent.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.sent
+            .iter()
+            .find(|sent| sent.outstanding && sent.purpose == Purpose::Ordinary)
+            .map(|sent| sent.at)
+    }
+
+    /// Takes in the ranges of one ACK (descending); `round_trip` bounds how long a reordered datagram may stay out.
+    ///
+    /// What lost datagrams above `big` bytes carried goes to `lost_parts`: a black hole may have taken them.
+    pub(crate) fn acknowledge(
+        &mut self,
+        ranges: impl Iterator<Item = RangeInclusive<u64>>,
+        round_trip: Duration,
+        big: u16,
+        lost_parts: &mut Vec<Carried>,
+    ) -> AckOutcome {
+        let mut outcome = AckOutcome::default();
+        let mut newest: Option<Instant> = None;
+        for (nth, range) in ranges.enumerate() {
+            let (low, high) = (*range.start(), *range.end());
+            if high >= self.next_number() {
+                break; // a number we never sent: the peer is confused, believe nothing of it
+            }
+            for number in low.max(self.first)..=high {
+                let Some(sent) = self.sent.get_mut((number - self.first) as usize) else {
+                    break;
+                };
+                if nth == 0 && number == high && sent.outstanding {
+                    outcome.largest_sent_at = Some(sent.at);
+                }
+                Self::note_acked(sent, &mut self.bytes, &mut newest, &mut outcome);
+            }
+            if nth == 0 {
+                self.largest_acked = Some(self.largest_acked.map_or(high, |seen| seen.max(high)));
+            }
+        }
+        if let Some(newest) = newest {
+            self.declare_lost(newest, round_trip, big, lost_parts, &mut outcome);
+        }
+        self.trim();
+        outcome
+    }
+
+    fn note_acked(
+        sent: &mut Sent,
+        bytes: &mut u64,
+        newest: &mut Option<Instant>,
+        outcome: &mut AckOutcome,
+    ) {
+        if !sent.outstanding {
+            return;
+        }
+        sent.outstanding = false;
+        *bytes -= u64::from(sent.size);
+        *newest = Some(newest.map_or(sent.at, |seen| seen.max(sent.at)));
+        outcome.newly_acked += 1;
+        outcome.status_acked = outcome.status_acked.max(sent.status);
+        if sent.purpose == Purpose::MtuProbe {
+            outcome.mtu_probe_acked = Some(sent.size);
+        }
+        outcome.largest_acked_size = outcome.largest_acked_size.max(sent.size);
+    }
+
+    fn declare_lost(
+        &mut self,
+        newest: Instant,
+        round_trip: Duration,
+        big: u16,
+        lost_parts: &mut Vec<Carried>,
+        outcome: &mut AckOutcome,
+    ) {
+        let Some(largest) = self.largest_acked else {
+            return;
+        };
+        let patience = (round_trip * 9 / 8).max(Duration::from_millis(1));
+        let mut next_part = 0;
+        for (index, sent) in self.sent.iter_mut().enumerate() {
+            let number = self.first + index as u64;
+            if number >= largest {
+                break;
+            }
+            let parts = next_part..next_part + usize::from(sent.carried);
+            next_part = parts.end;
+            let overtaken = largest - number >= PACKET_THRESHOLD;
+            let late = newest.saturating_duration_since(sent.at) > patience;
+            if !sent.outstanding || !(overtaken || late) {
+                continue;
+            }
+            sent.outstanding = false;
+            self.bytes -= u64::from(sent.size);
+            match sent.purpose {
+                Purpose::MtuProbe => outcome.mtu_probe_lost = Some(sent.size),
+                Purpose::Silent => {}
+                Purpose::Ordinary => {
+                    outcome.lost += 1;
+                    if sent.size > big {
+                        outcome.big_lost += 1;
+                        lost_parts.extend(self.carried.range(parts).filter(|part| part.len > 0));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Appends the record parts of all ordinary datagrams in flight to `out`, oldest first. They stay in flight, since their
+    /// late acknowledgement still proves the path alive, but are not handed out a second time.
+    pub(crate) fn take_outstanding(&mut self, out: &mut Vec<Carried>) {
+        let mut at = 0;
+        for sent in &mut self.sent {
+            let parts = usize::from(sent.carried);
+            if sent.outstanding {
+                out.extend(self.carried.range(at..at + parts).filter(|part| part.len > 0));
+                for part in self.carried.range_mut(at..at + parts) {
+                    part.len = 0;
+                }
+            }
+            at += parts;
+        }
+    }
+
+    /// Forgets what is in flight: nobody will acknowledge it (the path died or moved).
+    pub(crate) fn give_up(&mut self) {
+        self.first = self.next_number();
+        self.sent.clear();
+        self.carried.clear();
+        self.bytes = 0;
+    }
+
+    fn trim(&mut self) {
+        // The newest entry stays, so that `next_number` keeps counting from it.
+        while self.sent.len() > 1 && self.sent.front().is_some_and(|sent| !sent.outstanding) {
+            self.pop_front();
+        }
+    }
+
+    fn pop_front(&mut self) {
+        if let Some(sent) = self.sent.pop_front() {
+            self.first += 1;
+            self.carried.drain(..usize::from(sent.carried));
+            if sent.outstanding {
+                self.bytes -= u64::from(sent.size);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carried(record: u64) -> Carried {
+        Carried { record, offset: 0, len: 100 }
+    }
+
+    fn filled(count: u64, start: Instant) -> InFlight {
+        let mut flight = InFlight::default();
+        for n in 0..count {
+            let at = start + Duration::from_millis(n);
+            flight.push(at, 1000, Purpose::Ordinary, &[carried(n)], None);
+        }
+        flight
+    }
+
+    fn acked(flight: &mut InFlight, range: RangeInclusive<u64>) -> AckOutcome {
+        let mut lost = Vec::new();
+        flight.acknowledge([range].into_iter(), Duration::from_millis(20), 1200, &mut lost)
+    }
+
+    #[test]
+    fn acknowledged_datagrams_leave() {
+        let start = test_epoch();
+        let mut flight = filled(4, start);
+        let outcome = acked(&mut flight, 0..=3);
+        assert_eq!((outcome.newly_acked, outcome.lost), (4, 0));
+        assert_eq!(outcome.largest_sent_at, Some(start + Duration::from_millis(3)));
+        assert_eq!((flight.bytes(), flight.oldest(), flight.next_number()), (0, None, 4));
+    }
+
+    #[test]
+    fn a_gap_is_lost_after_three_later_ones() {
+        let mut flight = filled(4, test_epoch());
+        assert_eq!(acked(&mut flight, 1..=2).lost, 0);
+        assert_eq!(acked(&mut flight, 1..=3).lost, 1);
+        assert_eq!(flight.oldest(), None);
+    }
+
+    #[test]
+    fn what_is_in_flight_is_handed_out_once() {
+        let mut flight = filled(3, test_epoch());
+        acked(&mut flight, 1..=1);
+        let mut parts = Vec::new();
+        flight.take_outstanding(&mut parts);
+        assert_eq!(parts, [carried(0), carried(2)]);
+        parts.clear();
+        flight.take_outstanding(&mut parts);
+        assert_eq!(parts, []);
+    }
+
+    #[test]
+    fn an_ack_for_numbers_never_sent_is_not_believed() {
+        let mut flight = filled(3, test_epoch());
+        let outcome = acked(&mut flight, 0..=9);
+        assert_eq!(outcome.newly_acked, 0);
+        assert_eq!(flight.bytes(), 3000);
+    }
+
+    #[test]
+    fn a_lost_mtu_probe_is_not_a_loss() {
+        let start = test_epoch();
+        let mut flight = InFlight::default();
+        flight.push(start, 1400, Purpose::MtuProbe, &[], None);
+        assert_eq!(flight.oldest(), None);
+        for _ in 0..3 {
+            flight.push(start, 100, Purpose::Ordinary, &[], None);
+        }
+        let outcome = acked(&mut flight, 1..=3);
+        assert_eq!((outcome.lost, outcome.mtu_probe_lost), (0, Some(1400)));
+    }
+
+    #[allow(clippy::disallowed_methods)] // only differences to it are used
+    fn test_epoch() -> Instant {
+        Instant::now()
+    }
+}

@@ -1,0 +1,454 @@
+//! The session with one run of the peer's process: its paths, record numbers and windows. Keys come and go above it.
+
+mod control;
+mod join;
+mod status;
+mod timers;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use wire::control::{Admin, PathState as WireState};
+
+use crate::{
+    assembly::Assembly,
+    crypto::ForwardSecretRng,
+    drops::{Drop, Drops},
+    event::Event,
+    history::History,
+    inflight::Carried,
+    liveness::State,
+    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, RANK_EVERY},
+    path::{Path, Sending},
+    peer::Mode,
+    scheduler::{Candidate, Scheduler, cost},
+    sink::{Arrival, DatagramSink, UplinkId},
+    snapshot::PathState,
+};
+
+pub(crate) use control::Opened;
+pub(crate) use join::{Asked, LocalUplinks};
+
+/// A dead path that is heard is probed at most this often because of it.
+const WAKE_SPACING: Duration = Duration::from_millis(50);
+
+/// Events waiting for the owner, bounded: the oldest go first.
+#[derive(Debug, Default)]
+pub(crate) struct Events(VecDeque<Event>);
+
+impl Events {
+    pub(crate) fn push(&mut self, event: Event) {
+        if self.0.len() == MAX_EVENTS {
+            self.0.pop_front();
+        }
+        self.0.push_back(event);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.0.pop_front()
+    }
+}
+
+/// What every step of a session needs from the peer around it.
+pub(crate) struct Context<'a> {
+    pub now: Instant,
+    pub key: &'a crate::keyring::Key,
+    pub sink: &'a mut dyn DatagramSink,
+    pub drops: &'a mut Drops,
+    pub events: &'a mut Events,
+    pub uplinks: &'a LocalUplinks,
+}
+
+impl Context<'_> {
+    pub(crate) fn sending(&mut self) -> Sending<'_> {
+        Sending { now: self.now, key: self.key, sink: self.sink, drops: self.drops }
+    }
+}
+
+/// Records sent and received, for `status`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub tx_frames: u64,
+    pub rx_frames: u64,
+    pub reinjected: u64,
+}
+
+/// See the module.
+pub(crate) struct Link {
+    /// The run of the peer that this session is with.
+    pub instance: u64,
+    pub paths: Vec<Path>,
+    pub counters: Counters,
+    by_id: [u8; 256],
+    /// Path id 0, on which pairs of uplinks meet before they have an id.
+    lobby: Path,
+    asked: Vec<Asked>,
+    scheduler: Scheduler,
+    history: History,
+    assembly: Assembly,
+    next_record: u64,
+    max_record: u32,
+    status: status::Sender,
+    peer_status: Option<u32>,
+    last_frame: Instant,
+    ranked: Instant,
+    epoch: Instant,
+    we_are_lower: bool,
+    next_path_id: u8,
+    rng: ForwardSecretRng,
+    scratch: Vec<Carried>,
+}
+
+/// What a session is made with.
+pub(crate) struct LinkConfig {
+    pub instance: u64,
+    pub mode: Mode,
+    pub we_are_lower: bool,
+    /// Longest record we take, and the peer takes, bytes.
+    pub max_record_in: u32,
+    pub max_record_out: u32,
+    pub rng: ForwardSecretRng,
+}
+
+impl Link {
+    pub(crate) fn new(config: LinkConfig, now: Instant) -> Self {
+        let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            instance: config.instance,
+            paths: Vec::new(),
+            counters: Counters::default(),
+            by_id: [0; 256],
+            lobby: Path::new(0, UplinkId(0), 0, nowhere, now),
+            asked: Vec::new(),
+            scheduler: Scheduler::new(config.mode),
+            history: History::default(),
+            assembly: Assembly::new(config.max_record_in),
+            next_record: 0,
+            max_record: config.max_record_out,
+            status: status::Sender::new(now),
+            peer_status: None,
+            last_frame: now,
+            ranked: now,
+            epoch: now,
+            we_are_lower: config.we_are_lower,
+            next_path_id: 1,
+            rng: config.rng,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Sends one frame of `flow`. False when no path is usable.
+    pub(crate) fn send(&mut self, frame: &[u8], flow: u32, context: &mut Context<'_>) -> bool {
+        let now = context.now;
+        self.last_frame = now;
+        let chosen = self.scheduler.choose(flow, frame.len(), now);
+        if chosen[0].is_none() {
+            return false;
+        }
+        if frame.len() > self.max_record as usize {
+            context.drops.count(Drop::FrameTooLong);
+            return true;
+        }
+        let number = self.next_record;
+        self.next_record += 1;
+        self.counters.tx_frames += 1;
+        self.history.push(number, frame, flow, false, now);
+        for path in chosen.into_iter().flatten() {
+            self.paths[path].append(number, false, frame, (0, frame.len()), &mut context.sending());
+        }
+        true
+    }
+
+    /// No frame came or went for a while: probes are slow, and nothing is acknowledged twice.
+    pub(crate) fn idle(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_frame) >= IDLE_AFTER
+    }
+
+    /// Whether frames can be sent.
+    pub(crate) fn has_path(&self) -> bool {
+        self.scheduler.has_path()
+    }
+
+    /// Whether the peer can be talked to at all.
+    pub(crate) fn answers(&self) -> bool {
+        self.paths.iter().any(Path::answers)
+    }
+
+    /// The slowest round trip, for how long old keys stay.
+    pub(crate) fn slowest_round_trip(&self) -> Duration {
+        self.paths.iter().filter_map(|path| path.estimator.round_trip()).max().unwrap_or_default()
+    }
+
+    /// Where a handshake for new keys goes: the best path's address.
+    pub(crate) fn best_target(&self) -> Option<crate::sink::Target> {
+        self.scheduler.best_except(None).map(|path| self.paths[path].target())
+    }
+
+    /// Ranks the paths anew; call after any of them changed.
+    pub(crate) fn rank(&mut self, now: Instant) {
+        self.ranked = now;
+        let candidates: Vec<Candidate> = self
+            .paths
+            .iter()
+            .enumerate()
+            .map(|(at, path)| Candidate {
+                path: at,
+                usable: path.usable(),
+                held: path.live.hold_until().is_some_and(|until| until > now),
+                role: path.role(),
+                cost: cost(
+                    path.estimator.round_trip(),
+                    path.estimator.jitter(),
+                    path.estimator.loss(),
+                ),
+                order: u32::from(path.uplink.0) << 8 | u32::from(path.remote_uplink),
+                local_uplink: path.uplink.0,
+                remote_uplink: path.remote_uplink,
+            })
+            .collect();
+        let before: u32 = self.carrying();
+        self.scheduler.rank(&candidates, now);
+        if self.carrying() != before {
+            self.status.changed(now);
+        }
+    }
+
+    /// Sends again, on what the scheduler chooses now, everything in flight on `path`.
+    pub(crate) fn reinject(&mut self, path: usize, context: &mut Context<'_>) {
+        let mut parts = std::mem::take(&mut self.scratch);
+        parts.clear();
+        self.paths[path].discard_open_into(&mut parts);
+        self.paths[path].flight.take_outstanding(&mut parts);
+        self.resend(&mut parts, context);
+        self.scratch = parts;
+    }
+
+    /// Sends `parts` again, keeping numbers and offsets.
+    fn resend(&mut self, parts: &mut [Carried], context: &mut Context<'_>) {
+        parts.sort_unstable_by_key(|part| (part.record, part.offset));
+        for part in parts.iter() {
+            let Some(kept) = self.history.get(part.record) else {
+                context.drops.count(Drop::ReinjectionMissed);
+                continue;
+            };
+            let chosen = self.scheduler.choose(kept.flow, kept.bytes.len(), context.now)[0];
+            let Some(path) = chosen else {
+                context.drops.count(Drop::NoUsablePath);
+                continue;
+            };
+            self.counters.reinjected += 1;
+            let range = (part.offset as usize, (part.offset + part.len) as usize);
+            self.paths[path].append(part.record, kept.vnet, kept.bytes, range, &mut context.sending());
+        }
+    }
+
+    /// A path's state may have changed: rank, rescue what was in flight if it cannot carry any more, tell the peer and the owner.
+    pub(crate) fn on_path_changed(&mut self, path: usize, context: &mut Context<'_>) {
+        self.rank(context.now);
+        if !self.paths[path].usable() {
+            self.reinject(path, context);
+        }
+        self.status.changed(context.now);
+        let path = &self.paths[path];
+        context.events.push(Event::Path {
+            uplink: path.uplink,
+            remote: path.remote,
+            state: state_of(path),
+            reason: path.live.reason(),
+        });
+    }
+
+    /// Our uplink came, went, or changed its address.
+    pub(crate) fn on_uplink(&mut self, uplink: UplinkId, change: UplinkChange, context: &mut Context<'_>) {
+        for at in 0..self.paths.len() {
+            if self.paths[at].uplink != uplink {
+                continue;
+            }
+            let path = &mut self.paths[at];
+            match change {
+                UplinkChange::Lost { reason } => {
+                    path.present = false;
+                    path.live.on_cut(reason, context.now);
+                    self.on_path_changed(at, context);
+                }
+                UplinkChange::Back { mtu_limit } => {
+                    path.local = None;
+                    path.mtu.set_limit(mtu_limit(path.remote), context.now);
+                    path.present = true;
+                    self.probe(at, true, context);
+                    self.on_path_changed(at, context);
+                }
+                UplinkChange::Readdressed => {
+                    path.local = None;
+                    let remote = path.remote;
+                    self.challenge(uplink, remote, None, Some(at), context);
+                    self.probe(at, true, context);
+                }
+            }
+        }
+    }
+
+    /// An order for one path, ours or the peer's.
+    pub(crate) fn on_order(&mut self, at: usize, admin: Admin, version: u32, context: &mut Context<'_>) {
+        let path = &mut self.paths[at];
+        let was = path.admin;
+        path.admin = admin;
+        path.admin_version = version;
+        match admin {
+            Admin::Down => {
+                path.live.on_cut("ordered-down", context.now);
+            }
+            Admin::Up if was == Admin::Down => {
+                path.live = crate::liveness::Liveness::new(context.now);
+                self.probe(at, true, context);
+            }
+            Admin::Up | Admin::Drained => {}
+        }
+        self.rank(context.now);
+        if admin == Admin::Down {
+            self.reinject(at, context);
+        }
+        self.status.changed(context.now);
+        let path = &self.paths[at];
+        let reason = if admin == Admin::Drained { "ordered-drain" } else { path.live.reason() };
+        context.events.push(Event::Path {
+            uplink: path.uplink,
+            remote: path.remote,
+            state: state_of(path),
+            reason,
+        });
+    }
+
+    /// Sends everything that is waiting in open datagrams. Call at the end of every batch.
+    pub(crate) fn flush(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        if now.saturating_duration_since(self.ranked) >= RANK_EVERY && !self.idle(now) {
+            self.rank(now);
+        }
+        self.send_due_acks(context);
+        self.send_due_status(context);
+        for path in &mut self.paths {
+            if path.has_open() {
+                path.flush(&mut context.sending());
+            }
+        }
+    }
+
+    /// Why a usable path carries nothing.
+    pub(crate) fn excluded(&self, path: usize) -> Option<&'static str> {
+        let usable = self.paths[path].usable();
+        usable.then(|| self.scheduler.excluded(path)).flatten().map(crate::scheduler::Excluded::as_str)
+    }
+
+    /// Whether we send data on `path`.
+    pub(crate) fn carries(&self, path: usize) -> bool {
+        self.scheduler.carries(path)
+    }
+
+    fn carrying(&self) -> u32 {
+        (0..self.paths.len()).filter(|&path| self.scheduler.carries(path)).fold(0, |set, path| set | 1 << path)
+    }
+
+    fn by_id(&self, id: u8) -> Option<usize> {
+        usize::from(self.by_id[usize::from(id)]).checked_sub(1)
+    }
+
+    fn add_path(&mut self, path: Path) -> Option<usize> {
+        if self.paths.len() >= MAX_PATHS {
+            return None;
+        }
+        self.by_id[usize::from(path.id)] = self.paths.len() as u8 + 1;
+        self.paths.push(path);
+        Some(self.paths.len() - 1)
+    }
+
+    /// The best answering path other than `except`, metered ones only if there is no other.
+    fn best_answering(&self, except: usize) -> Option<usize> {
+        (0..self.paths.len())
+            .filter(|&at| at != except && self.paths[at].answers())
+            .min_by_key(|&at| {
+                let path = &self.paths[at];
+                (path.role(), path.round_trip())
+            })
+    }
+
+    /// Whether `at` is the only path left that frames could use.
+    fn is_last(&self, at: usize) -> bool {
+        !self.paths.iter().enumerate().any(|(other, path)| other != at && path.usable())
+    }
+
+    fn wire_state(path: &Path) -> WireState {
+        match (path.present, path.live.state()) {
+            (false, _) => WireState::Lost,
+            (true, State::Up) => WireState::Usable,
+            (true, State::Suspect) => WireState::Suspect,
+            (true, State::Probing | State::Down) => WireState::Down,
+        }
+    }
+
+    /// What arrived on `arrival` opened under this session's key as datagram `number` of `path_id`.
+    pub(crate) fn check_replay(&self, path_id: u8, number: u64) -> Result<(), Drop> {
+        let window = match self.by_id(path_id) {
+            _ if path_id == 0 => &self.lobby.replay,
+            Some(path) => &self.paths[path].replay,
+            None => return Err(Drop::UnknownPath),
+        };
+        window.check(number).map_err(|_| Drop::Replayed)
+    }
+
+    /// Memory that grows with traffic, bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.history.memory()
+    }
+
+    fn on_arrival(&mut self, at: usize, number: u64, size: usize, arrival: &Arrival, context: &mut Context<'_>) -> bool {
+        let path = &mut self.paths[at];
+        let newest = path.replay.highest().is_none_or(|highest| number > highest);
+        if path.replay.accept(number).is_err() {
+            return false;
+        }
+        path.traffic.rx_bytes += size as u64;
+        path.traffic.rx_datagrams += 1;
+        path.acks.on_datagram(number, size, context.now);
+        // A dead path on which something arrives may be alive again.
+        let wakes = path.live.state() == State::Down
+            && context.now.saturating_duration_since(path.last_eliciting) >= WAKE_SPACING;
+        if arrival.uplink == path.uplink && newest {
+            if arrival.remote == path.remote {
+                path.local = arrival.local;
+            } else {
+                self.on_new_address(at, arrival, context);
+            }
+        }
+        if wakes {
+            self.probe(at, true, context);
+        }
+        true
+    }
+}
+
+/// What happened to an uplink of ours.
+#[derive(Clone, Copy)]
+pub(crate) enum UplinkChange<'a> {
+    /// No device or no carrier.
+    Lost { reason: &'static str },
+    /// There again, or with another MTU: `mtu_limit` tells the largest UDP payload towards an address.
+    Back { mtu_limit: &'a dyn Fn(std::net::SocketAddr) -> u16 },
+    /// It has other addresses or routes than before.
+    Readdressed,
+}
+
+/// The state of a path as people see it.
+pub(crate) fn state_of(path: &Path) -> PathState {
+    match (path.present, path.admin, path.live.state()) {
+        (false, ..) => PathState::Absent,
+        (true, Admin::Down, _) => PathState::Down,
+        (true, Admin::Drained, State::Up) => PathState::Drained,
+        (true, _, State::Up) if path.agreed => PathState::Up,
+        (true, _, State::Probing | State::Up) => PathState::Probing,
+        (true, _, State::Suspect) => PathState::Suspect,
+        (true, _, State::Down) => PathState::Down,
+    }
+}

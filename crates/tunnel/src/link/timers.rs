@@ -1,0 +1,172 @@
+//! What happens without anything arriving: silence, probes, MTU search, late acknowledgements.
+
+use std::time::{Duration, Instant};
+
+use wire::control::{Admin, Role, put_probe};
+
+use crate::{
+    liveness::State,
+    params::{
+        ACTIVE_PROBE_MAX, ACTIVE_PROBE_MIN, DOWN_PATIENCE, DOWN_PROBE, DOWN_PROBE_SLOW,
+        DOWN_PROBE_URGENT, DOWN_URGENT_FOR, IDLE_PROBE, METERED_PROBE, METERED_PROBE_ALERT,
+    },
+    path::Path,
+};
+
+use super::{Context, Link};
+
+impl Link {
+    /// When [`Self::on_timeout`] has something to do.
+    pub(crate) fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        (0..self.paths.len())
+            .flat_map(|at| self.path_timeouts(at, now))
+            .chain([self.status.due().filter(|_| self.answers())])
+            .flatten()
+            .min()
+    }
+
+    fn path_timeouts(&self, at: usize, now: Instant) -> [Option<Instant>; 5] {
+        let path = &self.paths[at];
+        let talks = path.agreed && path.present && path.admin != Admin::Down;
+        let live = path.live.deadline(path.flight.oldest(), path.patience(), self.is_last(at), now);
+        [
+            path.acks.due().filter(|_| path.present),
+            live.filter(|_| talks),
+            path.mtu.next_at().filter(|_| talks && path.live.state() == State::Up),
+            self.probe_at(at, now),
+            path.live.hold_until().filter(|&until| until > now),
+        ]
+    }
+
+    /// Does what is due.
+    pub(crate) fn on_timeout(&mut self, context: &mut Context<'_>) {
+        for at in 0..self.paths.len() {
+            self.check_silence(at, context);
+            if self.probe_at(at, context.now).is_some_and(|due| due <= context.now) {
+                let doubtful = self.paths[at].live.state() != State::Up;
+                self.probe(at, doubtful, context);
+            }
+            self.search_mtu(at, context);
+        }
+        if self.paths.iter().any(|path| path.live.hold_until().is_some_and(|until| until <= context.now)) {
+            self.rank(context.now);
+        }
+        if self.idle(context.now) {
+            self.history.release();
+            self.assembly.release();
+        }
+    }
+
+    /// The machine slept: what was in flight proves nothing, and every path is asked at once.
+    pub(crate) fn on_woke(&mut self, context: &mut Context<'_>) {
+        for at in 0..self.paths.len() {
+            self.paths[at].flight.give_up();
+            self.paths[at].times.clear();
+            self.probe(at, true, context);
+        }
+    }
+
+    /// The only usable path has gone silent: time to try a handshake everywhere.
+    pub(crate) fn last_path_is_silent(&self, now: Instant) -> bool {
+        let mut usable = self.paths.iter().filter(|path| path.usable());
+        match (usable.next(), usable.next()) {
+            (Some(path), None) => path.live.is_silent(path.flight.oldest(), path.patience(), now),
+            (None, _) => true,
+            _ => false,
+        }
+    }
+
+    /// Sends a PROBE at once.
+    pub(super) fn probe(&mut self, at: usize, elsewhere: bool, context: &mut Context<'_>) {
+        let path = &mut self.paths[at];
+        if path.agreed && path.present && path.admin != Admin::Down {
+            path.control(true, &mut context.sending(), |out| put_probe(out, elsewhere));
+            path.last_eliciting = context.now;
+        }
+    }
+
+    fn check_silence(&mut self, at: usize, context: &mut Context<'_>) {
+        let last = self.is_last(at);
+        let now = context.now;
+        let path = &mut self.paths[at];
+        if !path.agreed || !path.present || path.admin == Admin::Down {
+            return;
+        }
+        let oldest = path.flight.oldest();
+        let patience = path.patience();
+        // Full-size datagrams may be all that is missing; a small one tells, on the last path too.
+        let ask = last
+            && path.live.is_silent(oldest, patience, now)
+            && now.saturating_duration_since(path.last_eliciting) >= patience.margin;
+        if path.live.on_silence(oldest, patience, last, now) {
+            let suspect = path.live.state() == State::Suspect;
+            self.on_path_changed(at, context);
+            if suspect {
+                self.probe(at, true, context);
+            }
+        } else if ask {
+            self.probe(at, true, context);
+        }
+    }
+
+    fn search_mtu(&mut self, at: usize, context: &mut Context<'_>) {
+        let path = &mut self.paths[at];
+        if path.live.state() != State::Up || !path.agreed || !path.present {
+            return;
+        }
+        if let Some(size) = path.mtu.poll(context.now, path.round_trip()) {
+            path.send_mtu_probe(size, &mut context.sending());
+        }
+        self.check_black_hole(at, context);
+    }
+
+    /// When the next PROBE of a path is due.
+    fn probe_at(&self, at: usize, now: Instant) -> Option<Instant> {
+        let path = &self.paths[at];
+        if !path.agreed || !path.present || path.admin == Admin::Down {
+            return None;
+        }
+        self.probe_interval(at, now).map(|interval| path.last_eliciting + interval)
+    }
+
+    fn probe_interval(&self, at: usize, now: Instant) -> Option<Duration> {
+        let path = &self.paths[at];
+        match path.live.state() {
+            State::Suspect => Some(path.patience().suspicion),
+            State::Probing => Some(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX)),
+            State::Down => Some(self.probe_interval_down(path, now)),
+            State::Up => self.probe_interval_up(at, now),
+        }
+    }
+
+    fn probe_interval_up(&self, at: usize, now: Instant) -> Option<Duration> {
+        let path = &self.paths[at];
+        let standby = path.role() == Role::Metered && !self.scheduler.carries(at);
+        let alert = || {
+            let better = self.paths.iter().filter(|other| other.role() < Role::Metered && other.agreed);
+            better.clone().any(|other| other.live.state() == State::Suspect)
+        };
+        if standby {
+            // One prober is enough where bytes cost money.
+            let interval = if alert() { METERED_PROBE_ALERT } else { METERED_PROBE };
+            return self.we_are_lower.then_some(interval);
+        }
+        if self.idle(now) {
+            return self.we_are_lower.then_some(if path.role() == Role::Metered { METERED_PROBE } else { IDLE_PROBE });
+        }
+        Some(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX))
+    }
+
+    fn probe_interval_down(&self, path: &Path, now: Instant) -> Duration {
+        let age = now.saturating_duration_since(path.live.since());
+        let metered = path.role() == Role::Metered;
+        let rest = if metered { METERED_PROBE } else { IDLE_PROBE };
+        match (self.has_path(), self.idle(now)) {
+            (false, _) if age < DOWN_URGENT_FOR => DOWN_PROBE_URGENT,
+            _ if metered && age >= Duration::from_secs(60) && self.has_path() => rest,
+            (_, false) => DOWN_PROBE,
+            (_, true) if age < DOWN_PATIENCE => DOWN_PROBE_SLOW,
+            (_, true) => rest,
+        }
+    }
+}

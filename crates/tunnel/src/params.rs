@@ -1,0 +1,126 @@
+//! Every constant of the peer's machines, with its reason.
+
+use std::time::Duration;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Payload that every path is assumed to carry (RFC 8899 `BASE_PLPMTU`): bytes of UDP payload.
+pub const BASE_MTU: u16 = 1200;
+/// The largest UDP payload ever probed for: a 9000-byte line less IPv4 and UDP headers.
+pub const MAX_MTU: u16 = 8972;
+
+/// Paths per peer.
+pub const MAX_PATHS: usize = 16;
+/// Addresses dialled per peer (configured and learned, times uplinks).
+pub const MAX_CANDIDATES: usize = 64;
+/// Events kept for the caller to poll.
+pub const MAX_EVENTS: usize = 1024;
+
+/// A session without frames for this long is idle: probes slow down.
+pub const IDLE_AFTER: Duration = ms(10_000);
+/// One exchange in this time on an idle path: 85-byte probes make 1.2 MB a day.
+pub const IDLE_PROBE: Duration = ms(6_000);
+/// The same on a metered standby: 0.4 MB a day.
+pub const METERED_PROBE: Duration = ms(20_000);
+/// A metered standby while a better line is in doubt.
+pub const METERED_PROBE_ALERT: Duration = ms(200);
+/// Fastest and slowest probing of a usable path while frames flow.
+pub const ACTIVE_PROBE_MIN: Duration = ms(50);
+/// See [`ACTIVE_PROBE_MIN`].
+pub const ACTIVE_PROBE_MAX: Duration = ms(250);
+
+/// An acknowledgement waits at most this long…
+pub const ACK_DELAY: Duration = ms(5);
+/// …or for this many datagrams.
+pub const ACK_EVERY: u32 = 16;
+/// Slack of the suspicion threshold for timers and scheduling at both ends.
+pub const SUSPECT_SLACK: Duration = ms(5);
+/// Bounds of the jitter term of the suspicion threshold.
+pub const SUSPECT_JITTER_MIN: Duration = Duration::from_micros(2_500);
+/// See [`SUSPECT_JITTER_MIN`].
+pub const SUSPECT_JITTER_MAX: Duration = ms(30);
+/// A path that has not been measured for long is judged no faster than this.
+pub const YOUNG_GRACE: Duration = ms(250);
+/// How many round trips make a path no longer young.
+pub const YOUNG_SAMPLES: u32 = 4;
+/// A suspect path is dead after this many silent periods.
+pub const DEAD_PERIODS: u32 = 3;
+/// The last usable path is given at least this long before it counts as dead.
+pub const LAST_PATH_DEAD: Duration = ms(500);
+
+/// First hold-down of a path that came back; doubles with every flap.
+pub const HOLD_DOWN: Duration = ms(300);
+/// Longest hold-down.
+pub const HOLD_DOWN_MAX: Duration = ms(30_000);
+/// Flaps are halved after each such time without one.
+pub const FLAP_DECAY: Duration = ms(60_000);
+/// A restored path that does not answer its second probe for this long is down again.
+pub const RESTORE_PATIENCE: Duration = ms(1_000);
+
+/// Probing of a dead path while nothing else carries, at first.
+pub const DOWN_PROBE_URGENT: Duration = ms(100);
+/// How long [`DOWN_PROBE_URGENT`] lasts.
+pub const DOWN_URGENT_FOR: Duration = ms(5_000);
+/// Probing of a dead path while frames flow.
+pub const DOWN_PROBE: Duration = ms(500);
+/// Probing of a dead path in an idle session, for the first [`DOWN_PATIENCE`].
+pub const DOWN_PROBE_SLOW: Duration = ms(1_000);
+/// After this an idle session probes its dead paths no more often than its good ones.
+pub const DOWN_PATIENCE: Duration = ms(600_000);
+
+/// First pause between handshakes on silent lines; doubles each time.
+pub const HANDSHAKE_FIRST: Duration = ms(100);
+/// Longest pause in the first minute of an outage, so that a peer which restarts without endpoints is found within a second.
+pub const HANDSHAKE_CAP_EARLY: Duration = ms(1_000);
+/// Longest pause later.
+pub const HANDSHAKE_CAP: Duration = ms(5_000);
+/// How long [`HANDSHAKE_CAP_EARLY`] holds.
+pub const HANDSHAKE_EARLY_FOR: Duration = ms(60_000);
+/// A handshake attempt is forgotten after this.
+pub const HANDSHAKE_LIFE: Duration = ms(10_000);
+/// Handshakes of ours waiting for their answer.
+pub const MAX_ATTEMPTS: usize = 4;
+/// Keys answered but not yet confirmed by the initiator.
+pub const MAX_PENDING: usize = 4;
+
+/// A key in use is replaced after this.
+pub const REKEY_AFTER: Duration = ms(120_000);
+/// The end that did not start the present key waits this much longer, so that normally only one starts.
+pub const REKEY_RESPONDER_EXTRA: Duration = ms(15_000);
+/// A key that carried no frame is replaced after this.
+pub const REKEY_IDLE: Duration = ms(3_600_000);
+/// A key opens and seals nothing after this, whatever happens.
+pub const KEY_LIFE: Duration = ms(2 * 3_600_000);
+/// A replaced key still opens for at least this long.
+pub const OLD_KEY_LIFE: Duration = ms(10_000);
+
+/// How long the quality of another path must be better before `failover` moves.
+pub const SWITCH_AFTER: Duration = ms(3_000);
+/// How long an equally good path that is preferred by order must have been there.
+pub const REVERT_AFTER: Duration = ms(200);
+/// Paths are ranked anew this often while frames flow.
+pub const RANK_EVERY: Duration = ms(100);
+/// Buckets of flows in `balance`.
+pub const FLOW_BUCKETS: usize = 1024;
+/// A flow that pauses for this long may be placed anew.
+pub const FLOW_IDLE: Duration = ms(10_000);
+
+/// Records remembered as delivered, below the highest seen.
+pub const RECORD_WINDOW: u64 = 65_536;
+/// Records being put together at once.
+pub const MAX_ASSEMBLIES: usize = 1024;
+/// Bytes of records being put together at once.
+pub const MAX_ASSEMBLY_BYTES: usize = 4 << 20;
+/// Bytes of sent records kept for reinjection.
+pub const MAX_HISTORY_BYTES: usize = 8 << 20;
+/// Sent records younger than this are worth more memory (up to [`MAX_HISTORY_BYTES`]).
+pub const HISTORY_KEEP: Duration = ms(500);
+/// Datagrams in flight on one path whose fate is followed.
+pub const MAX_IN_FLIGHT: usize = 65_536;
+
+/// A changed STATUS is repeated after this until it is acknowledged, then after twice as long, up to a second.
+pub const STATUS_REPEAT: Duration = ms(50);
+/// A gap between two calls longer than this means that the machine slept.
+pub const SLEPT: Duration = ms(3_000);

@@ -1,0 +1,314 @@
+//! One path: a pair of uplinks, its packet numbers, and everything known about it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use wire::{
+    control::{Admin, PathState as WireState, Role, RoleCode, put_padding},
+    datagram::{HEADER_LEN, Header, OVERHEAD, TAG_LEN},
+    payload::{PieceWriter, payload_len, write_payload},
+};
+
+use crate::{
+    acks::Acks,
+    crypto::ReplayWindow,
+    drops::{Drop, Drops},
+    estimator::Estimator,
+    inflight::{Carried, InFlight, Purpose},
+    keyring::Key,
+    liveness::{Liveness, Patience, State},
+    mtu::MtuSearch,
+    params::BASE_MTU,
+    sink::{DatagramSink, Target, UplinkId},
+    timing::SendTimes,
+};
+
+/// Everything a path needs from its owner to send.
+pub(crate) struct Sending<'a> {
+    pub now: Instant,
+    pub key: &'a Key,
+    pub sink: &'a mut dyn DatagramSink,
+    pub drops: &'a mut Drops,
+}
+
+/// An address that wants to become the path's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moving {
+    pub remote: SocketAddr,
+    pub asked: Instant,
+}
+
+/// What the open datagram will be.
+#[derive(Debug, Default)]
+struct Open {
+    pieces: PieceWriter,
+    carried: Vec<Carried>,
+    control: Vec<u8>,
+    eliciting: bool,
+    status: Option<u32>,
+}
+
+/// Counters of datagrams and their UDP payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub tx_bytes: u64,
+    pub rx_bytes: u64,
+    pub tx_datagrams: u64,
+    pub rx_datagrams: u64,
+}
+
+/// One path of a session.
+#[derive(Debug)]
+pub(crate) struct Path {
+    /// 1 to 255; 0 for the one pseudo-path on which unnamed pairs of uplinks meet.
+    pub id: u8,
+    pub uplink: UplinkId,
+    pub remote_uplink: u8,
+    pub remote: SocketAddr,
+    pub local: Option<IpAddr>,
+    pub local_role: RoleCode,
+    pub remote_role: RoleCode,
+    /// Our uplink's device is there and has carrier.
+    pub present: bool,
+    pub absent_since: Instant,
+    /// The peer knows the id, and its address answered our challenge.
+    pub agreed: bool,
+    pub moving: Option<Moving>,
+    pub live: Liveness,
+    pub estimator: Estimator,
+    pub mtu: MtuSearch,
+    pub flight: InFlight,
+    pub times: SendTimes,
+    pub acks: Acks,
+    pub replay: ReplayWindow,
+    pub admin: Admin,
+    pub admin_version: u32,
+    pub peer_state: WireState,
+    pub peer_active: bool,
+    pub traffic: Traffic,
+    pub last_eliciting: Instant,
+    /// Parts of lost full-size datagrams since one arrived: what a black hole may have swallowed.
+    pub swallowed: Vec<Carried>,
+    open: Open,
+}
+
+impl Path {
+    pub(crate) fn new(id: u8, uplink: UplinkId, remote_uplink: u8, remote: SocketAddr, now: Instant) -> Self {
+        Self {
+            id,
+            uplink,
+            remote_uplink,
+            remote,
+            local: None,
+            local_role: RoleCode::default(),
+            remote_role: RoleCode::default(),
+            present: true,
+            absent_since: now,
+            agreed: false,
+            moving: None,
+            live: Liveness::new(now),
+            estimator: Estimator::new(now),
+            mtu: MtuSearch::new(BASE_MTU, now),
+            flight: InFlight::default(),
+            times: SendTimes::default(),
+            acks: Acks::new(now),
+            replay: ReplayWindow::new(),
+            admin: Admin::Up,
+            admin_version: 0,
+            peer_state: WireState::Usable,
+            peer_active: false,
+            traffic: Traffic::default(),
+            last_eliciting: now,
+            swallowed: Vec::new(),
+            open: Open::default(),
+        }
+    }
+
+    /// The worse of both ends' roles.
+    pub(crate) fn role(&self) -> Role {
+        self.local_role.role.max(self.remote_role.role)
+    }
+
+    /// Whether frames may go on it.
+    pub(crate) fn usable(&self) -> bool {
+        self.agreed && self.present && self.live.state() == State::Up && self.admin == Admin::Up
+    }
+
+    /// Whether small messages may go on it: like [`Self::usable`], orders aside (a drained path still talks).
+    pub(crate) fn answers(&self) -> bool {
+        self.agreed && self.present && self.live.state() == State::Up && self.admin != Admin::Down
+    }
+
+    /// Whether the path itself carries acknowledgements back, as far as we know.
+    pub(crate) fn live_and_well(&self) -> bool {
+        self.present && self.live.state() == State::Up && self.peer_state == WireState::Usable
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { suspicion: self.estimator.suspicion(), margin: self.estimator.margin() }
+    }
+
+    /// Round trip for timers, before any was measured too.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.estimator.round_trip().unwrap_or(Duration::from_millis(100))
+    }
+
+    /// Appends a control message to the open datagram; `write` appends at most ~600 bytes. Eliciting ones ask for an ACK.
+    pub(crate) fn control(
+        &mut self,
+        eliciting: bool,
+        sending: &mut Sending<'_>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if self.open.control.len() > usize::from(BASE_MTU) / 2 {
+            self.flush(sending);
+        }
+        write(&mut self.open.control);
+        self.open.eliciting |= eliciting;
+    }
+
+    /// Marks the open datagram as carrying STATUS number `sequence`.
+    pub(crate) fn carries_status(&mut self, sequence: u32) {
+        self.open.status = Some(sequence);
+    }
+
+    /// Appends bytes `from..to` of record `number` to the stream of this path.
+    pub(crate) fn append(
+        &mut self,
+        number: u64,
+        vnet: bool,
+        record: &[u8],
+        (from, to): (usize, usize),
+        sending: &mut Sending<'_>,
+    ) {
+        let mut offset = from;
+        while offset < to {
+            let room = usize::from(self.mtu.current()) - OVERHEAD - payload_len(0, 0);
+            let taken = self.open.pieces.push(number, vnet, record, offset, room);
+            if taken > 0 {
+                let part = Carried { record: number, offset: offset as u32, len: taken as u32 };
+                self.open.carried.push(part);
+                offset += taken;
+            } else if self.open.pieces.is_empty() {
+                sending.drops.count(Drop::FrameTooLong); // nothing can ever take it
+                return;
+            }
+            if offset < to {
+                self.flush(sending);
+            }
+        }
+    }
+
+    /// Sends the open datagram, if there is anything in it. Control that does not fit beside the records goes ahead alone.
+    pub(crate) fn flush(&mut self, sending: &mut Sending<'_>) {
+        let together = payload_len(self.open.control.len(), self.open.pieces.len()) + OVERHEAD;
+        if !self.open.pieces.is_empty()
+            && !self.open.control.is_empty()
+            && together > usize::from(self.mtu.current())
+        {
+            let mut held = std::mem::take(&mut self.open.pieces);
+            let carried = std::mem::take(&mut self.open.carried);
+            self.emit(None, sending);
+            std::mem::swap(&mut self.open.pieces, &mut held);
+            self.open.carried = carried;
+        }
+        if !self.open.pieces.is_empty() || !self.open.control.is_empty() {
+            self.emit(None, sending);
+        }
+    }
+
+    /// Sends a datagram of exactly `size` bytes of UDP payload that carries nothing (RFC 8899 §4.1: probes travel alone).
+    pub(crate) fn send_mtu_probe(&mut self, size: u16, sending: &mut Sending<'_>) {
+        self.flush(sending);
+        let head = OVERHEAD + payload_len(0, 0) + 2;
+        wire::control::put_probe(&mut self.open.control, false);
+        let used = head + self.open.control.len();
+        put_padding(&mut self.open.control, usize::from(size).saturating_sub(used).max(3));
+        self.emit(Some(size), sending);
+    }
+
+    /// Drops what is being written, since the path cannot send now; the parts of records in it go to `parts`.
+    pub(crate) fn discard_open_into(&mut self, parts: &mut Vec<Carried>) {
+        parts.append(&mut self.open.carried);
+        self.discard_open();
+    }
+
+    fn discard_open(&mut self) {
+        self.open.pieces.clear();
+        self.open.carried.clear();
+        self.open.control.clear();
+        self.open.eliciting = false;
+        self.open.status = None;
+    }
+
+    /// Whether anything waits to be flushed.
+    pub(crate) fn has_open(&self) -> bool {
+        !self.open.pieces.is_empty() || !self.open.control.is_empty()
+    }
+
+    fn emit(&mut self, mtu_probe: Option<u16>, sending: &mut Sending<'_>) {
+        let payload = payload_len(self.open.control.len(), self.open.pieces.len());
+        let size = OVERHEAD + payload;
+        let number = self.flight.next_number();
+        let purpose = match mtu_probe {
+            Some(_) => Purpose::MtuProbe,
+            None if self.open.eliciting || !self.open.pieces.is_empty() => Purpose::Ordinary,
+            None => Purpose::Silent,
+        };
+        if self.seal_into(self.target(), number, payload, sending) {
+            self.traffic.tx_bytes += size as u64;
+            self.traffic.tx_datagrams += 1;
+        } else {
+            sending.drops.count(Drop::SendQueueFull);
+        }
+        // A datagram that found no place counts as sent: the network could have lost it as well.
+        if purpose != Purpose::Silent {
+            self.times.push(number, sending.now, self.estimator.round_trip());
+            self.last_eliciting = sending.now;
+        }
+        self.flight.push(sending.now, size, purpose, &self.open.carried, self.open.status);
+        self.discard_open();
+    }
+
+    /// Sends one message to `target` instead of the path's own address, at once and on its own.
+    pub(crate) fn send_aside(
+        &mut self,
+        target: Target,
+        sending: &mut Sending<'_>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.flush(sending);
+        write(&mut self.open.control);
+        let payload = payload_len(self.open.control.len(), 0);
+        let number = self.flight.next_number();
+        if !self.seal_into(target, number, payload, sending) {
+            sending.drops.count(Drop::SendQueueFull);
+        }
+        self.flight.push(sending.now, OVERHEAD + payload, Purpose::Silent, &[], None);
+        self.discard_open();
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        Target { uplink: self.uplink, remote: self.remote, local: self.local }
+    }
+
+    fn seal_into(&self, target: Target, number: u64, payload: usize, sending: &mut Sending<'_>) -> bool {
+        let Some(slot) = sending.sink.reserve(&target, OVERHEAD + payload) else {
+            return false;
+        };
+        let established = &sending.key.established;
+        let header = Header { path: self.id, worker: 0, receiver: established.remote_index, number };
+        let aad = header.encode();
+        let (head, rest) = slot.split_at_mut(HEADER_LEN);
+        let (body, tag) = rest.split_at_mut(payload);
+        head.copy_from_slice(&aad);
+        if write_payload(body, &self.open.control, self.open.pieces.bytes()) != payload {
+            return false;
+        }
+        tag[..TAG_LEN].copy_from_slice(&established.sealing.seal(header.nonce(), &aad, body));
+        sending.sink.commit();
+        true
+    }
+}

@@ -1,0 +1,535 @@
+//! The façade of the crate: one peer, whatever runs, keys and paths it has had.
+
+/// Builds the [`Context`] of a session step from the peer's other fields, if there is a key.
+macro_rules! context {
+    ($peer:ident, $now:expr, $sink:expr) => {
+        $peer.keys.current().map(|key| crate::link::Context {
+            now: $now,
+            key,
+            sink: $sink,
+            drops: &mut $peer.drops,
+            events: &mut $peer.events,
+            uplinks: &$peer.uplinks,
+        })
+    };
+}
+
+mod handshake;
+mod observe;
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use wire::{
+    control::{Admin, RoleCode, put_close},
+    datagram::{HEADER_LEN, Header},
+    vlan::VlanSet,
+};
+
+use crate::{
+    crypto::{ForwardSecretRng, InitiationLimiter, PresharedKey, PublicKey},
+    dial::{Backoff, Candidates},
+    drops::{Drop, Drops},
+    event::Event,
+    keyring::{Heard, Keyring},
+    link::{Events, Link, LinkConfig, LocalUplinks, Opened, UplinkChange},
+    params::HANDSHAKE_FIRST,
+    path::Path,
+    sink::{Arrival, DatagramSink, UplinkId},
+};
+
+use handshake::Attempt;
+use observe::Outages;
+
+/// How a peer's paths are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The best path carries everything.
+    Failover,
+    /// A flow keeps its path while that is good.
+    Balance,
+    /// All paths add up, for one flow too. Behaves as [`Mode::Balance`] so far.
+    Aggregate,
+    /// Every record on the two best disjoint paths.
+    Redundant,
+}
+
+/// One of this node's uplinks.
+#[derive(Clone, Copy, Debug)]
+pub struct UplinkConfig {
+    /// Its role and whether it takes overflow.
+    pub role: RoleCode,
+}
+
+/// An address at which the peer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Only over this uplink; `None`: over all.
+    pub uplink: Option<UplinkId>,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// What a peer is made with.
+pub struct PeerConfig {
+    /// Its name here.
+    pub name: String,
+    /// Its identity.
+    pub public_key: PublicKey,
+    /// The extra secret, zero for none.
+    pub preshared_key: PresharedKey,
+    /// How its paths are used.
+    pub mode: Mode,
+    /// What it may carry.
+    pub vlans: VlanSet,
+    /// This node's name, told to the peer.
+    pub local_name: String,
+    /// This node's public key.
+    pub local_key: PublicKey,
+    /// This run of this node: random.
+    pub instance: u64,
+    /// This node's uplinks, by id.
+    pub uplinks: Vec<UplinkConfig>,
+    /// Longest frame we take, bytes.
+    pub max_frame: u32,
+    /// The high bits of all receiver indexes of this peer, so that the node finds it: `slot << 20`.
+    pub slot: u16,
+}
+
+/// How an uplink of ours is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UplinkState {
+    /// Its device is there, up, and has carrier.
+    pub present: bool,
+    /// Why not: `device-absent`, `carrier-lost`.
+    pub reason: &'static str,
+    /// MTU of its device, bytes of IP packet.
+    pub mtu: u16,
+    /// Its addresses or routes changed.
+    pub readdressed: bool,
+}
+
+/// An operator's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathOp {
+    /// Not to be used, at once.
+    Down,
+    /// To be used again.
+    Up,
+    /// To be emptied without loss.
+    Drain,
+}
+
+/// What the owner of a peer may tell it.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// All addresses to dial, replacing those given before.
+    Endpoints(Vec<Endpoint>),
+    /// An uplink changed.
+    Uplink(UplinkId, UplinkState),
+    /// An order for the paths of an uplink, all or the one to an address.
+    Path(UplinkId, Option<SocketAddr>, PathOp),
+    /// The machine slept.
+    Woke,
+    /// We end: say good-bye.
+    Close,
+}
+
+/// See the module.
+pub struct Peer {
+    config: PeerConfig,
+    rng: ForwardSecretRng,
+    uplinks: LocalUplinks,
+    present: Vec<bool>,
+    keys: Keyring,
+    link: Option<Link>,
+    attempts: Vec<Attempt>,
+    answered: Option<handshake::Answered>,
+    candidates: Candidates,
+    backoff: Backoff,
+    limiter: InitiationLimiter,
+    orders: Vec<(UplinkId, Option<SocketAddr>, Admin)>,
+    last_heard: Option<Instant>,
+    up: bool,
+    up_since: Instant,
+    outages: Outages,
+    drops: Drops,
+    events: Events,
+}
+
+impl Peer {
+    /// A peer not yet heard of; `seed` makes its generator.
+    #[must_use]
+    pub fn new(config: PeerConfig, seed: [u8; 32], now: Instant) -> Self {
+        let count = config.uplinks.len();
+        let uplinks = LocalUplinks {
+            roles: config.uplinks.iter().map(|uplink| uplink.role).collect(),
+            limits: vec![(1472, 1452); count],
+        };
+        Self {
+            candidates: Candidates::new(config.public_key),
+            rng: ForwardSecretRng::from_seed(seed),
+            uplinks,
+            present: vec![true; count],
+            keys: Keyring::default(),
+            link: None,
+            attempts: Vec::new(),
+            answered: None,
+            backoff: Backoff::new(now),
+            limiter: InitiationLimiter::new(),
+            orders: Vec::new(),
+            last_heard: None,
+            up: false,
+            up_since: now,
+            outages: Outages::default(),
+            drops: Drops::default(),
+            events: Events::default(),
+            config,
+        }
+    }
+
+    /// Its identity.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.config.public_key
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// What it may carry.
+    #[must_use]
+    pub fn vlans(&self) -> &VlanSet {
+        &self.config.vlans
+    }
+
+    /// Whether frames can travel.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Offers one frame of `flow`; it waits in an open datagram until [`Self::flush`].
+    pub fn send(&mut self, frame: &[u8], flow: u32, now: Instant, sink: &mut dyn DatagramSink) {
+        let sent = match (&mut self.link, context!(self, now, sink)) {
+            (Some(link), Some(mut context)) => link.send(frame, flow, &mut context),
+            _ => false,
+        };
+        if sent {
+            self.keys.on_frame();
+        } else {
+            self.drops.count(Drop::NoUsablePath);
+            self.outages.on_refused(now);
+        }
+    }
+
+    /// Ends a batch: sends what waits in open datagrams. Call after every group of calls, before sleeping.
+    pub fn flush(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
+            link.flush(&mut context);
+        }
+        self.note_state(now);
+    }
+
+    /// Takes a transport datagram; its frames go to `deliver`.
+    pub fn receive(
+        &mut self,
+        arrival: &Arrival,
+        datagram: &mut [u8],
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+        deliver: &mut dyn FnMut(&[u8]),
+    ) {
+        if let Err(reason) = self.try_receive(arrival, datagram, now, sink, deliver) {
+            self.drops.count(reason);
+        }
+    }
+
+    fn try_receive(
+        &mut self,
+        arrival: &Arrival,
+        datagram: &mut [u8],
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+        deliver: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Drop> {
+        let header = Header::parse(datagram).ok_or(Drop::Malformed)?;
+        let at = self.keys.find(header.receiver).ok_or(Drop::UnknownKey)?;
+        let key = self.keys.key(at).ok_or(Drop::UnknownKey)?;
+        let link = self.link.as_ref().filter(|link| link.instance == key.instance);
+        if let Some(link) = link {
+            link.check_replay(header.path, header.number)?;
+        }
+        let size = datagram.len();
+        let (head, sealed) = datagram.split_at_mut(HEADER_LEN);
+        let plaintext = key
+            .established
+            .opening
+            .open(header.nonce(), head, sealed)
+            .map_err(|_| Drop::BadAuthentication)?;
+        self.on_authentic(at, now);
+        let opened = Opened { path_id: header.path, number: header.number, size, plaintext, arrival };
+        let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) else {
+            return Ok(());
+        };
+        let outcome = link.on_datagram(&opened, &mut |frame, _| deliver(frame), &mut context);
+        if header.path == 0 {
+            self.candidates.learn(arrival.uplink, arrival.remote, now);
+            self.apply_orders(now, sink);
+        }
+        if outcome.frames {
+            self.keys.on_frame();
+        }
+        if outcome.closed {
+            self.on_closed(now);
+        }
+        Ok(())
+    }
+
+    /// A datagram opened under key `at`: confirm the key, and begin a new session if it is a new run of the peer.
+    fn on_authentic(&mut self, at: usize, now: Instant) {
+        self.last_heard = Some(now);
+        let slowest = self.link.as_ref().map_or(Duration::ZERO, Link::slowest_round_trip);
+        let heard = self.keys.heard(at, slowest, now);
+        if heard == Heard::Confirmed {
+            self.on_new_key(at, now);
+        }
+    }
+
+    fn on_new_key(&mut self, at: usize, now: Instant) {
+        let Some(key) = self.keys.key(at) else { return };
+        let hello = &key.established.remote_hello;
+        let (instance, generation) = (key.instance, key.established.generation);
+        if !key.established.initiator {
+            self.limiter.confirm(hello.timestamp);
+        }
+        if self.link.as_ref().is_none_or(|link| link.instance != instance) {
+            if self.link.is_some() {
+                self.events.push(Event::PeerRestarted);
+            }
+            let config = LinkConfig {
+                instance,
+                mode: self.config.mode,
+                we_are_lower: self.config.local_key < self.config.public_key,
+                max_record_in: self.config.max_frame,
+                max_record_out: hello.max_frame,
+                rng: ForwardSecretRng::fork(&mut self.rng),
+            };
+            self.link = Some(Link::new(config, now));
+            self.keys.retain_instance(instance);
+            self.candidates.hurry(now);
+        } else {
+            self.events.push(Event::Rekeyed { generation });
+        }
+        self.backoff.settle();
+    }
+
+    fn on_closed(&mut self, now: Instant) {
+        self.events.push(Event::PeerClosed);
+        self.keys.clear();
+        self.link = None;
+        self.backoff.restart(now + HANDSHAKE_FIRST);
+    }
+
+    /// Carries out an order. False when it names a path that does not exist.
+    pub fn handle_command(&mut self, command: Command, now: Instant, sink: &mut dyn DatagramSink) -> bool {
+        match command {
+            Command::Endpoints(endpoints) => self.set_endpoints(&endpoints, now),
+            Command::Uplink(uplink, state) => self.on_uplink(uplink, state, now, sink),
+            Command::Path(uplink, remote, op) => return self.order(uplink, remote, op, now, sink),
+            Command::Woke => self.on_woke(now, sink),
+            Command::Close => self.close(now, sink),
+        }
+        true
+    }
+
+    fn set_endpoints(&mut self, endpoints: &[Endpoint], now: Instant) {
+        let uplinks = 0..self.config.uplinks.len() as u8;
+        let wanted: Vec<(UplinkId, SocketAddr)> = endpoints
+            .iter()
+            .flat_map(|endpoint| {
+                uplinks
+                    .clone()
+                    .map(UplinkId)
+                    .filter(|&uplink| endpoint.uplink.is_none_or(|only| only == uplink))
+                    .map(|uplink| (uplink, endpoint.address))
+            })
+            .collect();
+        self.candidates.configure(&wanted, now);
+    }
+
+    fn on_uplink(&mut self, uplink: UplinkId, state: UplinkState, now: Instant, sink: &mut dyn DatagramSink) {
+        let at = usize::from(uplink.0);
+        let (Some(present), Some(limits)) = (self.present.get_mut(at), self.uplinks.limits.get_mut(at)) else {
+            return;
+        };
+        let was = std::mem::replace(present, state.present);
+        // Headers of IP and UDP: 28 bytes, 48 with IPv6.
+        let limit = |headers: u16| state.mtu.saturating_sub(headers).min(crate::params::MAX_MTU);
+        let new_limits = (limit(28), limit(48));
+        let resized = std::mem::replace(limits, new_limits) != new_limits;
+        let mtu_limit =
+            |remote: SocketAddr| if remote.is_ipv4() { new_limits.0 } else { new_limits.1 };
+        let change = match (was, state.present) {
+            (_, false) => UplinkChange::Lost { reason: state.reason },
+            (false, true) => UplinkChange::Back { mtu_limit: &mtu_limit },
+            (true, true) if resized => UplinkChange::Back { mtu_limit: &mtu_limit },
+            (true, true) if state.readdressed => UplinkChange::Readdressed,
+            (true, true) => return,
+        };
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
+            link.on_uplink(uplink, change, &mut context);
+        }
+        if state.present {
+            self.candidates.hurry(now);
+            if !self.up {
+                self.backoff.restart(now);
+            }
+        }
+    }
+
+    fn order(
+        &mut self,
+        uplink: UplinkId,
+        remote: Option<SocketAddr>,
+        op: PathOp,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+    ) -> bool {
+        let admin = match op {
+            PathOp::Up => Admin::Up,
+            PathOp::Down => Admin::Down,
+            PathOp::Drain => Admin::Drained,
+        };
+        let dialled = self.candidates.iter().any(|c| c.uplink == uplink && remote.is_none_or(|r| r == c.remote));
+        let of_order = |path: &Path| path.uplink == uplink && remote.is_none_or(|r| r == path.remote);
+        let paths: Vec<usize> = self.link.as_ref().map_or_else(Vec::new, |link| {
+            (0..link.paths.len()).filter(|&at| of_order(&link.paths[at])).collect()
+        });
+        self.orders.retain(|&(u, r, _)| u != uplink || remote.is_some() && r != remote);
+        if admin != Admin::Up && self.orders.len() < crate::params::MAX_CANDIDATES {
+            self.orders.push((uplink, remote, admin));
+        }
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
+            for &at in &paths {
+                link.order(at, admin, &mut context);
+            }
+            link.flush(&mut context);
+        }
+        remote.is_none() || dialled || !paths.is_empty()
+    }
+
+    /// Orders outlive sessions: paths that are new get them too.
+    fn apply_orders(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+        let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) else {
+            return;
+        };
+        for at in 0..link.paths.len() {
+            let path = &link.paths[at];
+            let order = self
+                .orders
+                .iter()
+                .find(|&&(uplink, remote, _)| uplink == path.uplink && remote.is_none_or(|r| r == path.remote));
+            if let Some(&(.., admin)) = order
+                && path.admin_version == 0
+            {
+                link.order(at, admin, &mut context);
+            }
+        }
+    }
+
+    fn on_woke(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
+            link.on_woke(&mut context);
+        }
+        self.candidates.hurry(now);
+        self.backoff.restart(now);
+    }
+
+    fn close(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
+            for path in link.paths.iter_mut().filter(|path| path.answers()) {
+                path.control(false, &mut context.sending(), |out| put_close(out, 0));
+                path.flush(&mut context.sending());
+            }
+        }
+    }
+
+    /// Does what is due by now.
+    pub fn handle_timeout(&mut self, now: Instant, wall_ns: u64, local: &crate::crypto::PrivateKey, sink: &mut dyn DatagramSink) {
+        self.keys.expire(now);
+        if self.keys.current().is_none() {
+            self.link = None;
+        }
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
+            link.on_timeout(&mut context);
+        }
+        self.challenge_candidates(now, sink);
+        self.handshake_if_due(now, wall_ns, local, sink);
+        self.flush(now, sink);
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        [
+            self.keys.next_expiry(),
+            self.link.as_ref().and_then(|link| link.next_timeout(now)),
+            self.handshake_at(now),
+            self.next_candidate(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The oldest event not yet polled.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    fn is_present(&self, uplink: UplinkId) -> bool {
+        self.present.get(usize::from(uplink.0)).copied().unwrap_or(false)
+    }
+
+    fn ordered_down(&self, uplink: UplinkId, remote: SocketAddr) -> bool {
+        self.orders.iter().any(|&(u, r, admin)| {
+            u == uplink && admin == Admin::Down && r.is_none_or(|r| r == remote)
+        })
+    }
+
+    /// Whether a candidate needs no challenge: it is a path, or cannot be tried, or its uplink has a usable path to another address of the same end.
+    fn is_settled(&self, uplink: UplinkId, remote: SocketAddr) -> bool {
+        let known = self.link.as_ref().is_some_and(|link| {
+            link.path_at(uplink, remote).is_some_and(|at| link.paths[at].agreed)
+        });
+        known || !self.is_present(uplink) || self.ordered_down(uplink, remote) || self.keys.current().is_none()
+    }
+
+    fn next_candidate(&self) -> Option<Instant> {
+        self.candidates.next(|uplink, remote| self.is_settled(uplink, remote))
+    }
+
+    fn challenge_candidates(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+        if self.next_candidate().is_none_or(|next| next > now) {
+            return;
+        }
+        let settled: Vec<(UplinkId, SocketAddr)> = self
+            .candidates
+            .iter()
+            .map(|c| (c.uplink, c.remote))
+            .filter(|&(uplink, remote)| self.is_settled(uplink, remote))
+            .collect();
+        let due = self.candidates.due(now, |uplink, remote| settled.contains(&(uplink, remote)));
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
+            for (uplink, remote) in due {
+                link.challenge(uplink, remote, None, None, &mut context);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a peer shows of itself: its state, outages, and the snapshot behind `status`.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    event::Event,
+    link::{Counters, Link, state_of},
+    params::BASE_MTU,
+    snapshot::{OutageSnapshot, PathSnapshot, PathState, PeerSnapshot},
+};
+
+use super::Peer;
+
+/// Times when frames were offered and no path was usable.
+#[derive(Debug, Default)]
+pub(super) struct Outages {
+    since: Option<Instant>,
+    done: OutageSnapshot,
+}
+
+impl Outages {
+    /// A frame was refused.
+    pub(super) fn on_refused(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    fn on_up(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            self.done = Self::with(self.done, now.saturating_duration_since(since));
+        }
+    }
+
+    fn snapshot(&self, now: Instant) -> OutageSnapshot {
+        self.since.map_or(self.done, |since| Self::with(self.done, now.saturating_duration_since(since)))
+    }
+
+    fn with(done: OutageSnapshot, lasted: Duration) -> OutageSnapshot {
+        OutageSnapshot {
+            count: done.count + 1,
+            longest: done.longest.max(lasted),
+            total: done.total + lasted,
+        }
+    }
+}
+
+impl Peer {
+    pub(super) fn note_state(&mut self, now: Instant) {
+        let up = self.link.as_ref().is_some_and(Link::has_path);
+        if up == self.up {
+            return;
+        }
+        self.up = up;
+        self.up_since = now;
+        if up {
+            self.outages.on_up(now);
+            self.backoff.settle();
+        }
+        self.events.push(if up { Event::PeerUp } else { Event::PeerDown });
+    }
+
+    /// Everything `status` shows.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> PeerSnapshot {
+        let counters = self.link.as_ref().map_or_else(Counters::default, |link| link.counters);
+        let mut paths = self.link.as_ref().map_or_else(Vec::new, |link| {
+            (0..link.paths.len()).map(|at| path_snapshot(link, at)).collect()
+        });
+        for candidate in self.candidates.iter() {
+            let known = paths.iter().any(|p: &PathSnapshot| {
+                p.uplink == candidate.uplink
+                    && (p.remote == candidate.remote || candidate.source == crate::dial::Source::Learned)
+            });
+            if !known {
+                paths.push(self.candidate_snapshot(candidate));
+            }
+        }
+        PeerSnapshot {
+            name: self.config.name.clone(),
+            public_key: *self.config.public_key.as_bytes(),
+            up: self.up,
+            since: self.up_since,
+            mode: self.config.mode,
+            cipher: self.keys.current().map(|key| key.established.cipher.as_str()),
+            paths,
+            outages: self.outages.snapshot(now),
+            drops: self.drops.clone(),
+            tx_frames: counters.tx_frames,
+            rx_frames: counters.rx_frames,
+            reinjected: counters.reinjected,
+        }
+    }
+
+    /// Bytes of memory that grow with this peer's traffic.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.link.as_ref().map_or(0, Link::memory)
+    }
+
+    fn candidate_snapshot(&self, candidate: &crate::dial::Candidate) -> PathSnapshot {
+        let present = self.is_present(candidate.uplink);
+        let down = self.ordered_down(candidate.uplink, candidate.remote);
+        let (state, reason) = match (present, down) {
+            (false, _) => (PathState::Absent, "device-absent"),
+            (true, true) => (PathState::Down, "ordered-down"),
+            (true, false) => (PathState::Probing, "no-answer-yet"),
+        };
+        PathSnapshot {
+            uplink: candidate.uplink,
+            local: None,
+            remote: candidate.remote,
+            state,
+            role: self.uplinks.role(candidate.uplink).role,
+            active: false,
+            peer_active: false,
+            round_trip: None,
+            jitter: None,
+            loss: None,
+            mtu: BASE_MTU,
+            tx_bytes: 0,
+            rx_bytes: 0,
+            tx_datagrams: 0,
+            rx_datagrams: 0,
+            since: candidate.since,
+            reason,
+            excluded: None,
+        }
+    }
+}
+
+fn path_snapshot(link: &Link, at: usize) -> PathSnapshot {
+    let path = &link.paths[at];
+    PathSnapshot {
+        uplink: path.uplink,
+        local: path.local,
+        remote: path.remote,
+        state: state_of(path),
+        role: path.role(),
+        active: path.usable() && link.carries(at),
+        peer_active: path.peer_active,
+        round_trip: path.estimator.round_trip(),
+        jitter: path.estimator.jitter(),
+        loss: path.estimator.loss(),
+        mtu: path.mtu.current(),
+        tx_bytes: path.traffic.tx_bytes,
+        rx_bytes: path.traffic.rx_bytes,
+        tx_datagrams: path.traffic.tx_datagrams,
+        rx_datagrams: path.traffic.rx_datagrams,
+        since: path.live.since(),
+        reason: match path.admin {
+            wire::control::Admin::Drained => "ordered-drain",
+            _ => path.live.reason(),
+        },
+        excluded: link.excluded(at),
+    }
+}

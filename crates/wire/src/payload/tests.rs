@@ -1,0 +1,255 @@
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn pieces(section: &[u8]) -> Vec<Result<Piece<'static>, Malformed>> {
+    let mut payload = vec![HAS_RECORDS];
+    payload.extend_from_slice(section);
+    // Leaking a few bytes keeps the borrow simple; this is a test.
+    let payload: &'static [u8] = payload.leak();
+    Payload::parse(payload).unwrap().records.unwrap().collect()
+}
+
+#[test]
+fn bytes_of_the_protocol_page() {
+    let mut writer = PieceWriter::new();
+    assert_eq!(writer.len(), 0);
+    assert_eq!(writer.push(5, false, b"abc", 0, 1000), 3);
+    assert_eq!(writer.push(6, true, b"de", 0, 1000), 2);
+    assert_eq!(writer.push(9, false, b"f", 0, 1000), 1);
+    let expected = [
+        &[0, 0, 0, 0, 0, 0, 0, 5][..],
+        &[0, 0, 3, b'a', b'b', b'c'],
+        &[VNET, 0, 2, b'd', b'e'],
+        &[SKIP, 0, 1, 0, 2, b'f'],
+    ];
+    assert_eq!(writer.bytes(), expected.concat());
+    assert_eq!(writer.len(), 25);
+
+    writer.clear();
+    assert_eq!(writer.push(9, false, b"xyz", 1, 1000), 2);
+    let expected = [
+        &[0, 0, 0, 0, 0, 0, 0, 9][..],
+        &[FRAGMENT, 0, 2, 0, 0, 1, 0, 0, 3, b'y', b'z'],
+    ];
+    assert_eq!(writer.bytes(), expected.concat());
+
+    let mut out = [0xff; 64];
+    let len = write_payload(&mut out, &[0, 0, 0], &[1, 2]);
+    assert_eq!(out[..len], [3, 0, 3, 0, 0, 0, 1, 2]);
+    assert_eq!(len, payload_len(3, 2));
+    assert_eq!(write_payload(&mut out, &[], &[]), 1);
+    assert_eq!(out[0], 0);
+    assert_eq!(write_payload(&mut out[..7], &[0, 0, 0], &[1, 2]), 0);
+}
+
+#[test]
+fn a_record_is_cut_only_where_it_must_be() {
+    let record = [7; 100];
+    let whole = FIRST_NUMBER_LEN + PIECE_HEAD_LEN + 100;
+    let mut writer = PieceWriter::new();
+    assert_eq!(writer.push(0, false, &record, 0, whole), 100);
+    assert_eq!(writer.len(), whole);
+
+    writer.clear();
+    assert_eq!(writer.push(0, false, &record, 0, whole - 1), 93);
+    assert_eq!(writer.len(), whole - 1);
+
+    writer.clear();
+    let least = FIRST_NUMBER_LEN + PIECE_HEAD_LEN + FRAGMENT_LEN + MIN_FRAGMENT;
+    assert_eq!(writer.push(0, false, &record, 0, least - 1), 0);
+    assert!(writer.is_empty());
+    assert_eq!(writer.push(0, false, &record, 0, least), MIN_FRAGMENT);
+
+    writer.clear();
+    assert_eq!(
+        writer.push(0, false, &record, 98, 8 + 3 + 6 + 1),
+        0,
+        "the last two, or nothing"
+    );
+    assert_eq!(writer.push(0, false, &record, 98, 8 + 3 + 6 + 2), 2);
+}
+
+#[test]
+fn what_the_writer_refuses() {
+    let mut writer = PieceWriter::new();
+    assert_eq!(writer.push(10, false, &[], 0, 1000), 0, "an empty record");
+    assert_eq!(writer.push(10, false, &[1], 1, 1000), 0, "nothing left");
+    assert_eq!(writer.push(10, false, &[1], 2, 1000), 0, "beyond the end");
+    assert_eq!(writer.push(10, false, &[1], 0, 0), 0, "no room at all");
+    assert!(writer.is_empty());
+    assert_eq!(writer.push(10, false, &[1], 0, 1000), 1);
+    assert_eq!(writer.push(10, false, &[1], 0, 1000), 0, "the same number");
+    assert_eq!(writer.push(9, false, &[1], 0, 1000), 0, "a lower number");
+    assert_eq!(writer.push(10 + 65_537, false, &[1], 0, 1000), 0, "too far");
+    assert_eq!(
+        writer.push(10 + 65_536, false, &[1], 0, 1000),
+        1,
+        "as far as a skip goes"
+    );
+    assert_eq!(writer.push(u64::MAX, false, &[1], 0, 1000), 0);
+    writer.clear();
+    let huge = vec![0; MAX_RECORD_LEN + 1];
+    assert_eq!(writer.push(0, false, &huge, 0, 1000), 0);
+    assert_eq!(
+        writer.push(0, false, &huge[1..], 0, 100_000),
+        65_535,
+        "a 16-bit length"
+    );
+}
+
+#[test]
+fn what_the_reader_refuses() {
+    let head = |number: u64, tail: &[u8]| [&number.to_be_bytes()[..], tail].concat();
+    let error = |section: Vec<u8>| pieces(&section).pop().unwrap().unwrap_err();
+    assert_eq!(error(head(0, &[8, 0, 1, 1])), Malformed::UnknownFlags);
+    assert_eq!(error(head(0, &[0, 0, 2, 1])), Malformed::Truncated);
+    assert_eq!(error(head(0, &[SKIP, 0, 1, 1])), Malformed::Truncated);
+    assert_eq!(
+        error(head(0, &[FRAGMENT, 0, 1, 0, 0, 3, 0, 0, 3, 9])),
+        Malformed::OutOfRecord
+    );
+    assert_eq!(
+        error(head(0, &[FRAGMENT, 0, 1, 0, 0, 0, 0, 0, 0, 9])),
+        Malformed::OutOfRecord
+    );
+    assert_eq!(
+        error(head(u64::MAX, &[SKIP, 0, 1, 0, 1, 9])),
+        Malformed::NumberOverflow
+    );
+    assert_eq!(
+        error(head(u64::MAX, &[0, 0, 1, 9, 0, 0, 1, 9])),
+        Malformed::NumberOverflow
+    );
+    assert_eq!(pieces(&head(u64::MAX, &[0, 0, 1, 9])).len(), 1);
+    assert_eq!(Payload::parse(&[]).unwrap_err(), Malformed::Truncated);
+    assert_eq!(Payload::parse(&[4]).unwrap_err(), Malformed::UnknownFlags);
+    assert_eq!(
+        Payload::parse(&[1, 0, 2, 0]).unwrap_err(),
+        Malformed::Truncated
+    );
+    assert_eq!(
+        Payload::parse(&[2, 0, 2, 0]).unwrap_err(),
+        Malformed::Truncated
+    );
+}
+
+#[test]
+fn nothing_follows_an_error_or_the_padding() {
+    let tail = [0, 0, 1, 9, 8, 0, 1, 1, 0, 0, 1, 1];
+    let found = pieces(&[&[0; 8][..], &tail].concat());
+    assert_eq!(found.len(), 2);
+    assert!(found[0].is_ok() && found[1].is_err());
+    for padding in [
+        &[0][..],
+        &[0, 0],
+        &[0, 0, 0],
+        &[0; 9],
+        &[0, 0, 0, 0, 0, 1, 9],
+    ] {
+        let found = pieces(&[&[0; 8][..], &[0, 0, 1, 9], padding].concat());
+        assert_eq!(found.len(), 1, "{padding:?}");
+        assert!(found[0].is_ok());
+    }
+}
+
+/// One record as a sender has it.
+#[derive(Clone, Debug)]
+struct Record {
+    skip: u64,
+    vnet: bool,
+    bytes: Vec<u8>,
+}
+
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    let record = (0..3u64, any::<bool>(), vec(any::<u8>(), 1..400));
+    vec(
+        record.prop_map(|(skip, vnet, bytes)| Record { skip, vnet, bytes }),
+        1..20,
+    )
+}
+
+proptest! {
+    /// Cutting records into datagrams of any sizes and joining them again loses nothing.
+    #[test]
+    fn round_trip(first in 0..u64::MAX / 2, records in records(), rooms in vec(60usize..500, 1..8)) {
+        let mut rooms = rooms.into_iter().cycle();
+        let mut room = rooms.next().unwrap();
+        let mut writer = PieceWriter::new();
+        let mut datagrams = Vec::new();
+        let mut number = first;
+        let mut numbers = Vec::new();
+        for record in &records {
+            number += 1 + record.skip;
+            numbers.push(number);
+            let mut offset = 0;
+            while offset < record.bytes.len() {
+                let taken = writer.push(number, record.vnet, &record.bytes, offset, room);
+                prop_assert!(writer.len() <= room);
+                offset += taken;
+                if offset < record.bytes.len() {
+                    prop_assert!(!writer.is_empty(), "an empty datagram of {room} takes something");
+                    datagrams.push(writer.bytes().to_vec());
+                    writer.clear();
+                    room = rooms.next().unwrap();
+                }
+            }
+        }
+        datagrams.push(writer.bytes().to_vec());
+
+        let mut joined: Vec<(u64, bool, Vec<u8>)> = Vec::new();
+        for section in &datagrams {
+            let mut out = vec![0; payload_len(4, section.len())];
+            let len = write_payload(&mut out, &[0, 0, 1, 0], section);
+            prop_assert_eq!(len, out.len());
+            let payload = Payload::parse(&out).unwrap();
+            prop_assert_eq!(payload.control, &[0u8, 0, 1, 0][..]);
+            for piece in payload.records.unwrap() {
+                let piece = piece.unwrap();
+                if piece.offset == 0 {
+                    joined.push((piece.number, piece.vnet, Vec::new()));
+                }
+                let (last, _, bytes) = joined.last_mut().unwrap();
+                prop_assert_eq!((*last, bytes.len()), (piece.number, piece.offset as usize));
+                bytes.extend_from_slice(piece.bytes);
+                let whole = piece.bytes.len() == piece.total as usize;
+                prop_assert_eq!(piece.is_whole(), whole);
+            }
+        }
+        let expected: Vec<_> = numbers
+            .into_iter()
+            .zip(&records)
+            .map(|(number, record)| (number, record.vnet, record.bytes.clone()))
+            .collect();
+        prop_assert_eq!(joined, expected);
+    }
+
+    #[test]
+    fn hostile_bytes(flags in 0u8..4, bytes in vec(prop_oneof![Just(0u8), 0u8..8, any::<u8>()], 0..200)) {
+        let payload = [&[flags][..], &bytes].concat();
+        if let Ok(Payload { records: Some(pieces), .. }) = Payload::parse(&payload) {
+            let mut ended = false;
+            for piece in pieces {
+                prop_assert!(!ended);
+                match piece {
+                    Ok(piece) => {
+                        prop_assert!(!piece.bytes.is_empty());
+                        prop_assert!(piece.offset as usize + piece.bytes.len() <= piece.total as usize);
+                    }
+                    Err(_) => ended = true,
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_pushes(calls in vec((any::<u64>(), 0usize..90, 0usize..100, 0usize..300), 0..20)) {
+        let mut writer = PieceWriter::new();
+        for (number, len, offset, room) in calls {
+            let before = writer.len();
+            let taken = writer.push(number, false, &vec![0; len], offset, room);
+            prop_assert!(taken <= len.saturating_sub(offset));
+            prop_assert!(taken == 0 && writer.len() == before || writer.len() <= room);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Seeded networks of whole nodes in virtual time
