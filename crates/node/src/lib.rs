@@ -1,1 +1,25 @@
-//! Switch and peers composed into one pure node
+//! Switch and peers composed into one node, pure: frames and datagrams in, frames and datagrams out, time from the caller.
+//!
+//! [`Node`] is the one façade. One straight egress: [`Node::handle_frame`] → switch → peer. One straight ingress:
+//! [`Node::handle_datagram`] → peer → switch → port. Everything else (handshakes, timers, orders) leaves this way early.
+
+mod config;
+mod forward;
+mod io;
+mod node;
+mod snapshot;
+
+pub use bridge::{PortVlans, fdb::FdbEntry};
+pub use config::{NodeConfig, NodePeer, NodePort, NodeUplink, PortIndex};
+pub use io::{FrameSink, Io};
+pub use node::{Node, NodeCommand, NodeEvent};
+pub use snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot};
+pub use tunnel::{
+    Arrival, DatagramSink, Endpoint, Event, Mode, PathOp, PathSnapshot, PathState, PeerSnapshot, Target,
+    UplinkId, UplinkState, crypto::{PresharedKey, PrivateKey, PublicKey},
+};
+pub use wire::{
+    control::{Role, RoleCode},
+    ethernet::Mac,
+    vlan::{VlanId, VlanSet},
+};

@@ -6,6 +6,12 @@
 // The shell is where real time enters; the pure floors get it as an argument.
 #![allow(clippy::disallowed_methods)]
 
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod demo;
+pub mod logging;
+pub mod machine;
+pub mod notify;
 pub mod status;
+pub mod up;

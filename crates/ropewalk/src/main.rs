@@ -1,2 +1,7 @@
-#[allow(missing_docs)]
-fn main() {}
+//! The `ropewalk` program; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ropewalk::cli::run()
+}

@@ -9,8 +9,18 @@ use super::keys::PublicKey;
 pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics<'_>) {
     let uplinks = config.uplinks.iter().map(|uplink| uplink.name.as_str());
     duplicates(diagnostics, "uplink", "name", uplinks);
-    duplicates(diagnostics, "peer", "name", config.peers.iter().map(|peer| peer.name.as_str()));
-    duplicates(diagnostics, "port", "name", config.ports.iter().map(|port| port.name.as_str()));
+    duplicates(
+        diagnostics,
+        "peer",
+        "name",
+        config.peers.iter().map(|peer| peer.name.as_str()),
+    );
+    duplicates(
+        diagnostics,
+        "port",
+        "name",
+        config.ports.iter().map(|port| port.name.as_str()),
+    );
     peer_keys(config, diagnostics);
     endpoint_uplinks(config, diagnostics);
     uplink_devices(config, diagnostics);
@@ -46,7 +56,10 @@ fn peer_keys(config: &Config, diagnostics: &mut Diagnostics<'_>) {
         }
         let mut earlier = config.peers.iter().take(index);
         if let Some(other) = earlier.find(|other| other.public_key == peer.public_key) {
-            let message = format!("is the key of peer {:?} too; every peer has its own", other.name);
+            let message = format!(
+                "is the key of peer {:?} too; every peer has its own",
+                other.name
+            );
             diagnostics.error_at("peer", index, "public-key", message);
         }
     }
@@ -55,12 +68,17 @@ fn peer_keys(config: &Config, diagnostics: &mut Diagnostics<'_>) {
 fn endpoint_uplinks(config: &Config, diagnostics: &mut Diagnostics<'_>) {
     for (index, peer) in config.peers.iter().enumerate() {
         for (at, endpoint) in peer.endpoints.iter().enumerate() {
-            let Some(name) = &endpoint.uplink else { continue };
+            let Some(name) = &endpoint.uplink else {
+                continue;
+            };
             if config.uplinks.iter().any(|uplink| uplink.name == *name) {
                 continue;
             }
             let names: Vec<&str> = config.uplinks.iter().map(|up| up.name.as_str()).collect();
-            let message = format!("names uplink {name:?}; the uplinks are: {}", names.join(", "));
+            let message = format!(
+                "names uplink {name:?}; the uplinks are: {}",
+                names.join(", ")
+            );
             diagnostics.error_at("peer", index, &format!("endpoints.{at}"), message);
         }
     }
@@ -69,7 +87,9 @@ fn endpoint_uplinks(config: &Config, diagnostics: &mut Diagnostics<'_>) {
 /// An uplink through one of our own ports would carry the tunnel inside itself.
 fn uplink_devices(config: &Config, diagnostics: &mut Diagnostics<'_>) {
     for (index, uplink) in config.uplinks.iter().enumerate() {
-        let Some(device) = &uplink.device else { continue };
+        let Some(device) = &uplink.device else {
+            continue;
+        };
         for port in &config.ports {
             let what = if port.name == *device {
                 "a port of this node"

@@ -46,7 +46,11 @@ pub struct ConfigErrors {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+    problems
+        .iter()
+        .map(Problem::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Names a value in the file: table, its index among tables of that name, key.
@@ -64,7 +68,13 @@ pub(super) struct Diagnostics<'s> {
 
 impl<'s> Diagnostics<'s> {
     pub(super) fn new(file: &'s Path, source: &'s str) -> Self {
-        Self { file, source, places: BTreeMap::new(), found: Vec::new(), warned: Vec::new() }
+        Self {
+            file,
+            source,
+            places: BTreeMap::new(),
+            found: Vec::new(),
+            warned: Vec::new(),
+        }
     }
 
     /// The file being read; relative paths inside it start from its folder.
@@ -130,7 +140,13 @@ impl<'s> Diagnostics<'s> {
 
     fn problem(&self, at: &Range<usize>, key: &str, message: String) -> Problem {
         let (line, column) = line_and_column(self.source, at.start);
-        Problem { file: self.file.to_owned(), line, column, key: key.to_owned(), message }
+        Problem {
+            file: self.file.to_owned(),
+            line,
+            column,
+            key: key.to_owned(),
+            message,
+        }
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -140,7 +156,12 @@ impl<'s> Diagnostics<'s> {
     /// Where everything stood, for problems that are found after the file is let go.
     pub(super) fn places(&self) -> Places {
         let resolve = |at: &Range<usize>| line_and_column(self.source, at.start);
-        Places(self.places.iter().map(|(key, at)| (key.clone(), resolve(at))).collect())
+        Places(
+            self.places
+                .iter()
+                .map(|(key, at)| (key.clone(), resolve(at)))
+                .collect(),
+        )
     }
 
     /// Errors and warnings in the order of the file.
@@ -186,7 +207,10 @@ fn line_and_column(source: &str, offset: usize) -> (u32, u32) {
     let before = source.get(..offset).unwrap_or(source);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    (
+        u32::try_from(line).unwrap_or(u32::MAX),
+        u32::try_from(column).unwrap_or(u32::MAX),
+    )
 }
 
 #[cfg(test)]
@@ -206,6 +230,9 @@ mod tests {
         diagnostics.remember("node", 0, "", 1..7);
         diagnostics.error_at("node", 0, "name", "is missing; add it");
         let (errors, _) = diagnostics.into_problems();
-        assert_eq!(errors[0].to_string(), "x.toml:2:1: node.name: is missing; add it");
+        assert_eq!(
+            errors[0].to_string(),
+            "x.toml:2:1: node.name: is missing; add it"
+        );
     }
 }

@@ -53,16 +53,24 @@ impl fmt::Display for Endpoint {
 pub(super) fn endpoint(value: &DeValue<'_>) -> Result<Endpoint, Complaint> {
     let DeValue::Table(table) = value else {
         let DeValue::String(address) = value else {
-            return Err(wrong_type(value, "write \"HOST:PORT\" or { address = \"HOST:PORT\" }"));
+            return Err(wrong_type(
+                value,
+                "write \"HOST:PORT\" or { address = \"HOST:PORT\" }",
+            ));
         };
         return parse(address);
     };
     const KEYS: [&str; 2] = ["address", "uplink"];
-    if let Some((key, _)) = table.iter().find(|(key, _)| !KEYS.contains(&key.get_ref().as_ref())) {
+    if let Some((key, _)) = table
+        .iter()
+        .find(|(key, _)| !KEYS.contains(&key.get_ref().as_ref()))
+    {
         let key = key.get_ref();
         return Err(format!("{key} {}", unknown_key(key, &KEYS)));
     }
-    let address = table.get("address").ok_or("has no address; add address = \"HOST:PORT\"")?;
+    let address = table
+        .get("address")
+        .ok_or("has no address; add address = \"HOST:PORT\"")?;
     let mut endpoint = parse(text(address.get_ref()).map_err(|why| format!("address {why}"))?)?;
     if let Some(uplink) = table.get("uplink") {
         let uplink = text(uplink.get_ref()).map_err(|why| format!("uplink {why}"))?;
@@ -87,7 +95,11 @@ fn parse(text: &str) -> Result<Endpoint, Complaint> {
             .filter(|number| *number > 0 && !port.starts_with('+'))
             .ok_or_else(|| format!("{port:?} is no UDP port; write one from 1 to 65535"))?,
     };
-    Ok(Endpoint { host: self::host(host)?, port, uplink: None })
+    Ok(Endpoint {
+        host: self::host(host)?,
+        port,
+        uplink: None,
+    })
 }
 
 /// Splits into host and port; a bare IPv6 address has colons of its own.
@@ -101,12 +113,16 @@ fn split(text: &str) -> Result<(&str, Option<&str>), Complaint> {
         return match (rest, rest.strip_prefix(':')) {
             ("", _) => Ok((host, None)),
             (_, Some(port)) => Ok((host, Some(port))),
-            (_, None) => Err(format!("{rest:?} follows the bracket; write \":PORT\" there")),
+            (_, None) => Err(format!(
+                "{rest:?} follows the bracket; write \":PORT\" there"
+            )),
         };
     }
     match text.matches(':').count() {
         0 => Ok((text, None)),
-        1 => Ok(text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))),
+        1 => Ok(text
+            .split_once(':')
+            .map_or((text, None), |(host, port)| (host, Some(port)))),
         _ if text.parse::<Ipv6Addr>().is_ok() => Ok((text, None)),
         _ => Err(not_ipv6(text)),
     }
@@ -123,7 +139,9 @@ fn host(text: &str) -> Result<Host, Complaint> {
     if let Ok(address) = text.parse::<IpAddr>() {
         let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
         if address.is_unspecified() || address.is_multicast() || is_broadcast {
-            return Err(format!("{address} is no address of a single host; write the peer's"));
+            return Err(format!(
+                "{address} is no address of a single host; write the peer's"
+            ));
         }
         return Ok(Host::Address(address.to_canonical()));
     }
@@ -133,12 +151,16 @@ fn host(text: &str) -> Result<Host, Complaint> {
     let labels: Vec<&str> = text.trim_end_matches('.').split('.').collect();
     let last = labels.last().copied().unwrap_or_default();
     if last.chars().all(|c| c.is_ascii_digit()) {
-        return Err(format!("{text:?} is no IPv4 address; write four numbers from 0 to 255"));
+        return Err(format!(
+            "{text:?} is no IPv4 address; write four numbers from 0 to 255"
+        ));
     }
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let is_label = |label: &&str| (1..=63).contains(&label.len()) && label.chars().all(legal);
-    if text.len() > 253 || !labels.iter().all(|label| is_label(label)) {
-        return Err(format!("{text:?} is no host name; write an address or a DNS name"));
+    if text.len() > 253 || !labels.iter().all(is_label) {
+        return Err(format!(
+            "{text:?} is no host name; write an address or a DNS name"
+        ));
     }
     Ok(Host::Name(text.to_owned()))
 }

@@ -120,20 +120,26 @@ pub(super) fn secret_from_file(path: &Path) -> Result<SecretKey, Complaint> {
         }
         _ => format!("{shown} cannot be read ({error}); check the path"),
     })?;
-    let metadata = file.metadata().map_err(|error| format!("{shown}: {error}; check the path"))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| format!("{shown}: {error}; check the path"))?;
     if metadata.is_dir() {
         return Err(format!("{shown} is a folder; name the key file in it"));
     }
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(format!("{shown} is open to others (mode {mode:03o}); run: chmod 600 {shown}"));
+        return Err(format!(
+            "{shown} is open to others (mode {mode:03o}); run: chmod 600 {shown}"
+        ));
     }
     let mut content = Zeroizing::new(String::with_capacity(KEY_FILE_MAX as usize));
     file.take(KEY_FILE_MAX)
         .read_to_string(&mut content)
         .map_err(|_| format!("{shown} is no key file; it holds one line of base64"))?;
     if content.trim().is_empty() {
-        return Err(format!("{shown} is empty; fill it: (umask 077; ropewalk keygen > {shown})"));
+        return Err(format!(
+            "{shown} is empty; fill it: (umask 077; ropewalk keygen > {shown})"
+        ));
     }
     let key = decode(&content).map_err(|why| format!("the key in {shown} {why}"))?;
     Ok(SecretKey(key))
@@ -147,7 +153,9 @@ pub fn derived_mac(public_key: &PublicKey, port: &str) -> [u8; 6] {
     hash.update(port.as_bytes());
     let hash = hash.finalize();
     let mut mac = [0; 6];
-    mac.iter_mut().zip(hash.iter()).for_each(|(octet, byte)| *octet = *byte);
+    mac.iter_mut()
+        .zip(hash.iter())
+        .for_each(|(octet, byte)| *octet = *byte);
     // Locally administered, unicast (IEEE 802-2014, 8.2.2).
     mac[0] = (mac[0] & 0xfc) | 0x02;
     mac
@@ -168,7 +176,10 @@ mod tests {
 
     #[test]
     fn generated_keys_are_clamped_and_differ() {
-        let (a, b) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
+        let (a, b) = (
+            SecretKey::generate().unwrap(),
+            SecretKey::generate().unwrap(),
+        );
         assert_ne!(a.expose(), b.expose());
         assert_eq!((a.expose()[0] & 7, a.expose()[31] & 0xc0), (0, 0x40));
         assert_eq!(*decode(&a.to_base64()).unwrap(), *a.expose());

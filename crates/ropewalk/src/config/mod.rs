@@ -88,7 +88,10 @@ impl Config {
         }
         // Behind a syntax error the tree has holes, and complaints about those would mislead;
         // a duplicate key leaves none.
-        if !syntax.iter().all(|error| error.message() == "duplicate key") {
+        if !syntax
+            .iter()
+            .all(|error| error.message() == "duplicate key")
+        {
             return Err(errors(diagnostics));
         }
         let mut config = tables(document.get_ref(), &mut diagnostics);
@@ -111,7 +114,13 @@ impl Config {
         message: String,
     ) -> Problem {
         let (line, column) = self.places.line_and_column(table, index, key);
-        Problem { file: self.file.clone(), line, column, key: dotted(table, key), message }
+        Problem {
+            file: self.file.clone(),
+            line,
+            column,
+            key: dotted(table, key),
+            message,
+        }
     }
 }
 
@@ -121,7 +130,12 @@ pub fn control_socket(file: &Path) -> Result<PathBuf, ConfigErrors> {
     let source = read(file)?;
     let mut diagnostics = Diagnostics::new(file, &source);
     let (document, _) = DeTable::parse_recoverable(&source);
-    let control = single(document.get_ref(), &mut diagnostics, "control", node::control);
+    let control = single(
+        document.get_ref(),
+        &mut diagnostics,
+        "control",
+        node::control,
+    );
     match diagnostics.has_errors() {
         true => Err(errors(diagnostics)),
         false => Ok(control.unwrap_or_default().socket),
@@ -144,9 +158,17 @@ fn read(file: &Path) -> Result<String, ConfigErrors> {
         }
         Ok(_) => return Ok(source),
     };
-    let problem =
-        Problem { file: file.to_owned(), line: 0, column: 0, key: String::new(), message };
-    Err(ConfigErrors { errors: vec![problem], warnings: Vec::new() })
+    let problem = Problem {
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        key: String::new(),
+        message,
+    };
+    Err(ConfigErrors {
+        errors: vec![problem],
+        warnings: Vec::new(),
+    })
 }
 
 const TABLES: [&str; 6] = ["node", "control", "uplink", "peer", "port", "switch"];
@@ -212,7 +234,9 @@ fn many<T>(
     parse: impl Fn(&mut Section<'_>, &mut Diagnostics<'_>) -> T,
 ) -> Vec<T> {
     let remedy = format!("write [[{name}]] on a line of its own before each");
-    let Some(value) = document.get(name) else { return Vec::new() };
+    let Some(value) = document.get(name) else {
+        return Vec::new();
+    };
     let DeValue::Array(array) = value.get_ref() else {
         diagnostics.error(&value.span(), name, wrong_type(value.get_ref(), &remedy));
         return Vec::new();

@@ -44,14 +44,20 @@ pub struct ControlConfig {
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self { socket: PathBuf::from(DEFAULT_SOCKET) }
+        Self {
+            socket: PathBuf::from(DEFAULT_SOCKET),
+        }
     }
 }
 
 /// Reads `[node]`; what fails is reported and replaced, so that the rest is checked too.
 pub(super) fn node(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) -> NodeConfig {
     let name = section.read(diagnostics, "name", value::name);
-    let folder = diagnostics.file().parent().map(Path::to_owned).unwrap_or_default();
+    let folder = diagnostics
+        .file()
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
     let private_key = section.require(
         diagnostics,
         "private-key-file",
@@ -60,23 +66,32 @@ pub(super) fn node(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
     );
     let listen = section.list(diagnostics, "listen", listen);
     check_listen(section, diagnostics, listen.as_deref());
-    let workers =
-        section.read(diagnostics, "workers", |value| value::integer_u16(value, 1..=64, ""));
+    let workers = section.read(diagnostics, "workers", |value| {
+        value::integer_u16(value, 1..=64, "")
+    });
     if workers.is_some_and(|workers| workers > 1) {
         section.not_yet(diagnostics, &["workers"]);
     }
     let node = NodeConfig {
         name: name.unwrap_or_else(|| default_name(section, diagnostics)),
-        public_key: private_key.as_ref().map_or(PublicKey([0; 32]), SecretKey::public_key),
+        public_key: private_key
+            .as_ref()
+            .map_or(PublicKey([0; 32]), SecretKey::public_key),
         private_key: private_key.unwrap_or_else(|| SecretKey::new([0; 32])),
-        listen: listen.filter(|list| !list.is_empty()).unwrap_or_else(|| vec![any(DEFAULT_PORT)]),
+        listen: listen
+            .filter(|list| !list.is_empty())
+            .unwrap_or_else(|| vec![any(DEFAULT_PORT)]),
         workers,
         site: section.read(diagnostics, "site", value::name),
-        priority: section.read(diagnostics, "priority", priority).unwrap_or(100),
+        priority: section
+            .read(diagnostics, "priority", priority)
+            .unwrap_or(100),
         vlan_priority: section
             .read(diagnostics, "vlan-priority", vlan_priority)
             .unwrap_or_default(),
-        relay: section.read(diagnostics, "relay", value::boolean).unwrap_or(false),
+        relay: section
+            .read(diagnostics, "relay", value::boolean)
+            .unwrap_or(false),
     };
     section.not_yet(diagnostics, &["site", "priority", "vlan-priority"]);
     if node.relay {
@@ -113,7 +128,10 @@ fn listen(value: &DeValue<'_>) -> Result<SocketAddr, Complaint> {
         }
         DeValue::String(text) => text
             .parse::<SocketAddr>()
-            .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DEFAULT_PORT)))
+            .or_else(|_| {
+                text.parse::<IpAddr>()
+                    .map(|ip| SocketAddr::new(ip, DEFAULT_PORT))
+            })
             .map_err(|_| format!("{text:?} is no address with port; {REMEDY}"))?,
         other => return Err(wrong_type(other, REMEDY)),
     };
@@ -144,7 +162,10 @@ fn priority(value: &DeValue<'_>) -> Result<u16, Complaint> {
 
 fn vlan_priority(value: &DeValue<'_>) -> Result<BTreeMap<u16, u16>, Complaint> {
     let DeValue::Table(table) = value else {
-        return Err(wrong_type(value, "write { 10 = 200 }: a VLAN and its priority"));
+        return Err(wrong_type(
+            value,
+            "write { 10 = 200 }: a VLAN and its priority",
+        ));
     };
     let mut priorities = BTreeMap::new();
     for (vlan, value) in table {
@@ -175,7 +196,9 @@ fn socket(value: &DeValue<'_>) -> Result<PathBuf, Complaint> {
         return Err(format!("{path:?} is not absolute; begin with '/'"));
     }
     if path.len() > SOCKET_PATH_MAX || path.ends_with('/') || path.contains('\0') {
-        return Err(format!("names no socket; write a file's path of {SOCKET_PATH_MAX} bytes"));
+        return Err(format!(
+            "names no socket; write a file's path of {SOCKET_PATH_MAX} bytes"
+        ));
     }
     Ok(PathBuf::from(path))
 }

@@ -53,12 +53,20 @@ pub(super) fn peer(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
     let name = section.require(diagnostics, "name", "add name = \"b\", say", value::name);
     let remedy = "add what `ropewalk pubkey` prints on the peer";
     let public_key = section.require(diagnostics, "public-key", remedy, keys::public_key);
-    let folder = diagnostics.file().parent().map(Path::to_owned).unwrap_or_default();
+    let folder = diagnostics
+        .file()
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
     let preshared_key = section.read(diagnostics, "preshared-key-file", |value| {
         keys::secret_from_file(&folder.join(value::text(value)?))
     });
     let endpoints = section.list(diagnostics, "endpoints", endpoint::endpoint);
-    check_endpoints(section, diagnostics, endpoints.as_deref().unwrap_or_default());
+    check_endpoints(
+        section,
+        diagnostics,
+        endpoints.as_deref().unwrap_or_default(),
+    );
     let vlans = section.list(diagnostics, "vlans", |value| vlan::range(value, 0));
     if vlans.as_ref().is_some_and(Vec::is_empty) {
         let message = "is an empty list, so nothing would pass; list VLANs, or leave it out";
@@ -70,7 +78,9 @@ pub(super) fn peer(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
         preshared_key,
         endpoints: endpoints.unwrap_or_default(),
         mode: section
-            .read(diagnostics, "mode", |value| value::one_of(value, &Mode::WORDS))
+            .read(diagnostics, "mode", |value| {
+                value::one_of(value, &Mode::WORDS)
+            })
             .unwrap_or(Mode::Aggregate),
         vlans: vlans.map(vlan::set),
     }
@@ -85,16 +95,27 @@ fn check_endpoints(
     endpoints: &[Endpoint],
 ) {
     if endpoints.len() > ENDPOINTS_MAX {
-        let message = format!("has {} entries; keep {ENDPOINTS_MAX} at most", endpoints.len());
+        let message = format!(
+            "has {} entries; keep {ENDPOINTS_MAX} at most",
+            endpoints.len()
+        );
         section.error(diagnostics, "endpoints", message);
     }
     for (at, endpoint) in endpoints.iter().enumerate() {
         let key = format!("endpoints.{at}");
         if endpoints.iter().take(at).any(|earlier| earlier == endpoint) {
-            section.error(diagnostics, &key, format!("{endpoint} is listed twice; remove one"));
+            section.error(
+                diagnostics,
+                &key,
+                format!("{endpoint} is listed twice; remove one"),
+            );
         }
-        let Host::Address(address) = &endpoint.host else { continue };
-        let std::net::IpAddr::V6(v6) = address else { continue };
+        let Host::Address(address) = &endpoint.host else {
+            continue;
+        };
+        let std::net::IpAddr::V6(v6) = address else {
+            continue;
+        };
         if v6.is_unicast_link_local() && endpoint.uplink.is_none() {
             let message = format!(
                 "{v6} is link-local, valid on one interface only; write {{ address = \

@@ -68,11 +68,15 @@ pub(super) fn port(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
     }
     let port = PortConfig {
         name,
-        persist: section.read(diagnostics, "persist", value::boolean).unwrap_or(false),
+        persist: section
+            .read(diagnostics, "persist", value::boolean)
+            .unwrap_or(false),
         addresses: section
             .list(diagnostics, "address", value::interface_address)
             .unwrap_or_default(),
-        gateways: section.list(diagnostics, "gateway", value::host_address).unwrap_or_default(),
+        gateways: section
+            .list(diagnostics, "gateway", value::host_address)
+            .unwrap_or_default(),
         mac: mac.unwrap_or_default(),
         mtu: mtu.unwrap_or(DEFAULT_MTU),
         has_mtu: mtu.is_some(),
@@ -92,10 +96,15 @@ fn name(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) -> String 
                        write name = \"...\" for a TAP port, with bridge = \"...\" if it is to join \
                        that interface's bridge";
         section.error(diagnostics, "device", message);
-        return section.read(diagnostics, "name", value::interface).or(device).unwrap_or_default();
+        return section
+            .read(diagnostics, "name", value::interface)
+            .or(device)
+            .unwrap_or_default();
     }
     let remedy = "add name = \"bond0\", say: the TAP device to make";
-    section.require(diagnostics, "name", remedy, value::interface).unwrap_or_default()
+    section
+        .require(diagnostics, "name", remedy, value::interface)
+        .unwrap_or_default()
 }
 
 /// Keys of the switch that this version checks but does not act on.
@@ -106,7 +115,9 @@ fn switch_keys(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) {
         section.error(diagnostics, "stp", message);
     }
     // IEEE 802.1Q-2022, 13.27.25 and 13.25: a port's path cost, and its priority in steps of 16.
-    section.read(diagnostics, "path-cost", |value| value::integer(value, 1..=200_000_000, ""));
+    section.read(diagnostics, "path-cost", |value| {
+        value::integer(value, 1..=200_000_000, "")
+    });
     section.read(diagnostics, "port-priority", |value| {
         let priority = value::integer(value, 0..=240, "in steps of 16")?;
         match priority % 16 {
@@ -118,7 +129,14 @@ fn switch_keys(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) {
         section.read(diagnostics, flag, value::boolean);
     }
     section.read(diagnostics, "storm-limit", storm_limit);
-    let keys = ["path-cost", "port-priority", "edge", "bpdu-guard", "root-guard", "storm-limit"];
+    let keys = [
+        "path-cost",
+        "port-priority",
+        "edge",
+        "bpdu-guard",
+        "root-guard",
+        "storm-limit",
+    ];
     section.not_yet(diagnostics, &keys);
 }
 
@@ -131,7 +149,11 @@ fn storm_limit(value: &DeValue<'_>) -> Result<(), String> {
 }
 
 fn mtu(value: &DeValue<'_>) -> Result<u16, String> {
-    value::integer_u16(value, 576..=9000, "what IPv4 hosts must accept, and what a frame may hold")
+    value::integer_u16(
+        value,
+        576..=9000,
+        "what IPv4 hosts must accept, and what a frame may hold",
+    )
 }
 
 fn port_vlan(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) -> PortVlan {
@@ -170,7 +192,10 @@ fn check_addresses(section: &Section<'_>, diagnostics: &mut Diagnostics<'_>, por
     const IPV6_MTU_MIN: u16 = 1280;
     let has_ipv6 = port.addresses.iter().any(|net| net.addr().is_ipv6());
     if has_ipv6 && port.mtu < IPV6_MTU_MIN {
-        let message = format!("is {}, too small for the port's IPv6; choose 1280 or more", port.mtu);
+        let message = format!(
+            "is {}, too small for the port's IPv6; choose 1280 or more",
+            port.mtu
+        );
         section.error(diagnostics, "mtu", message);
     }
     if port.bridge.is_some() && !port.addresses.is_empty() {

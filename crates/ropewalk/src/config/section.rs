@@ -28,7 +28,12 @@ impl<'t> Section<'t> {
         at: Range<usize>,
     ) -> Self {
         diagnostics.remember(name, index, "", at);
-        Self { name, index, table, known: Vec::new() }
+        Self {
+            name,
+            index,
+            table,
+            known: Vec::new(),
+        }
     }
 
     /// Reads one key with a parser; `None` when it is absent or was refused (and reported).
@@ -74,7 +79,9 @@ impl<'t> Section<'t> {
     ) -> Option<Vec<T>> {
         let value = self.take(diagnostics, key)?;
         let DeValue::Array(array) = value.get_ref() else {
-            return self.element(diagnostics, key, 0, value, &mut parse).map(|one| vec![one]);
+            return self
+                .element(diagnostics, key, 0, value, &mut parse)
+                .map(|one| vec![one]);
         };
         let mut parsed = Vec::with_capacity(array.len());
         for (at, value) in array.iter().enumerate() {
@@ -170,6 +177,9 @@ pub(super) fn unknown_key(name: &str, known: &[&str]) -> Complaint {
         .filter(|(distance, key)| *distance <= 1 + key.len() / 4);
     match nearest {
         Some((_, key)) => format!("is no key of this table; did you mean {key}?"),
-        None => format!("is no key of this table; the keys here are {}", known.join(", ")),
+        None => format!(
+            "is no key of this table; the keys here are {}",
+            known.join(", ")
+        ),
     }
 }

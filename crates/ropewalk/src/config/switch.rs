@@ -54,15 +54,25 @@ pub(super) fn switch(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_
         max_age_s,
         forward_delay_s,
         ageing_time_s: section
-            .read(diagnostics, "ageing-time", |value| wide(value, 10..=1_000_000))
+            .read(diagnostics, "ageing-time", |value| {
+                wide(value, 10..=1_000_000)
+            })
             .unwrap_or(default.ageing_time_s),
         fdb_limit: section
-            .read(diagnostics, "fdb-limit", |value| wide(value, 16..=1_048_576))
+            .read(diagnostics, "fdb-limit", |value| {
+                wide(value, 16..=1_048_576)
+            })
             .unwrap_or(default.fdb_limit),
     };
     check_times(section, diagnostics, &switch);
-    let keys =
-        ["stp-priority", "hello-time", "max-age", "forward-delay", "ageing-time", "fdb-limit"];
+    let keys = [
+        "stp-priority",
+        "hello-time",
+        "max-age",
+        "forward-delay",
+        "ageing-time",
+        "fdb-limit",
+    ];
     section.not_yet(diagnostics, &keys);
     switch
 }
@@ -71,7 +81,9 @@ fn stp_priority(value: &DeValue<'_>) -> Result<u16, Complaint> {
     let priority = value::integer_u16(value, 0..=61_440, "in steps of 4096")?;
     match priority % 4096 {
         0 => Ok(priority),
-        _ => Err(format!("is {priority}; choose a multiple of 4096 up to 61440")),
+        _ => Err(format!(
+            "is {priority}; choose a multiple of 4096 up to 61440"
+        )),
     }
 }
 
@@ -82,9 +94,17 @@ fn wide(value: &DeValue<'_>, range: std::ops::RangeInclusive<i64>) -> Result<u32
 
 /// The relations of IEEE 802.1Q-2022, 13.25, that keep old information from outliving the tree.
 fn check_times(section: &Section<'_>, diagnostics: &mut Diagnostics<'_>, switch: &SwitchConfig) {
-    let (hello, age, delay) = (switch.hello_time_s, switch.max_age_s, switch.forward_delay_s);
+    let (hello, age, delay) = (
+        switch.hello_time_s,
+        switch.max_age_s,
+        switch.forward_delay_s,
+    );
     if 2 * (delay - 1) < age {
-        let key = if section.has("max-age") { "max-age" } else { "forward-delay" };
+        let key = if section.has("max-age") {
+            "max-age"
+        } else {
+            "forward-delay"
+        };
         let message = format!(
             "does not fit: 2 x (forward-delay {delay} - 1) must be at least max-age {age}; \
              raise forward-delay or lower max-age"
@@ -92,7 +112,11 @@ fn check_times(section: &Section<'_>, diagnostics: &mut Diagnostics<'_>, switch:
         section.error(diagnostics, key, message);
     }
     if age < 2 * (hello + 1) {
-        let key = if section.has("max-age") { "max-age" } else { "hello-time" };
+        let key = if section.has("max-age") {
+            "max-age"
+        } else {
+            "hello-time"
+        };
         let message = format!(
             "does not fit: max-age {age} must be at least 2 x (hello-time {hello} + 1); raise \
              max-age or lower hello-time"

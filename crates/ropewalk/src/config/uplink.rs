@@ -58,22 +58,34 @@ pub enum Role {
 }
 
 impl Role {
-    const WORDS: [(&'static str, Self); 3] =
-        [("primary", Self::Primary), ("backup", Self::Backup), ("metered", Self::Metered)];
+    const WORDS: [(&'static str, Self); 3] = [
+        ("primary", Self::Primary),
+        ("backup", Self::Backup),
+        ("metered", Self::Metered),
+    ];
 }
 
 /// Reads one `[[uplink]]`.
 pub(super) fn uplink(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) -> UplinkConfig {
-    let name = section.require(diagnostics, "name", "add name = \"line1\", say", value::name);
+    let name = section.require(
+        diagnostics,
+        "name",
+        "add name = \"line1\", say",
+        value::name,
+    );
     let uplink = UplinkConfig {
         name: name.unwrap_or_default(),
         device: section.read(diagnostics, "device", value::interface),
         gateways: per_family(section, diagnostics, "gateway"),
         addresses: per_family(section, diagnostics, "address"),
         role: section
-            .read(diagnostics, "role", |value| value::one_of(value, &Role::WORDS))
+            .read(diagnostics, "role", |value| {
+                value::one_of(value, &Role::WORDS)
+            })
             .unwrap_or(Role::Primary),
-        overflow: section.read(diagnostics, "overflow", value::boolean).unwrap_or(false),
+        overflow: section
+            .read(diagnostics, "overflow", value::boolean)
+            .unwrap_or(false),
         rate_limit: section.read(diagnostics, "rate-limit", value::rate),
         budget: section.read(diagnostics, "budget", value::budget),
     };
@@ -91,7 +103,9 @@ fn per_family(
     diagnostics: &mut Diagnostics<'_>,
     key: &'static str,
 ) -> Vec<IpAddr> {
-    let addresses = section.list(diagnostics, key, value::host_address).unwrap_or_default();
+    let addresses = section
+        .list(diagnostics, key, value::host_address)
+        .unwrap_or_default();
     for (at, address) in addresses.iter().enumerate() {
         let same = |earlier: &IpAddr| earlier.is_ipv4() == address.is_ipv4();
         if addresses.iter().take(at).any(same) {

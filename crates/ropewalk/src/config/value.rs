@@ -63,7 +63,11 @@ pub(super) fn integer(
     match parsed.ok().filter(|parsed| range.contains(parsed)) {
         Some(parsed) => Ok(parsed),
         None => {
-            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            let why = if why.is_empty() {
+                String::new()
+            } else {
+                format!(" ({why})")
+            };
             Err(format!("is {number}; choose from {low} to {high}{why}"))
         }
     }
@@ -87,11 +91,15 @@ pub(super) fn name(value: &DeValue<'_>) -> Result<String, Complaint> {
         return Err("is empty; choose a name".to_owned());
     }
     if name.len() > NAME_MAX {
-        return Err(format!("is longer than {NAME_MAX} characters; choose a shorter name"));
+        return Err(format!(
+            "is longer than {NAME_MAX} characters; choose a shorter name"
+        ));
     }
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match name.chars().find(|c| !legal(*c)) {
-        Some(c) => Err(format!("contains {c:?}; use letters, digits, '-', '_' and '.' only")),
+        Some(c) => Err(format!(
+            "contains {c:?}; use letters, digits, '-', '_' and '.' only"
+        )),
         None => Ok(name.to_owned()),
     }
 }
@@ -109,12 +117,16 @@ pub(super) fn interface(value: &DeValue<'_>) -> Result<String, Complaint> {
         ));
     }
     if name == "." || name == ".." {
-        return Err(format!("is {name:?}, which Linux refuses; choose another name"));
+        return Err(format!(
+            "is {name:?}, which Linux refuses; choose another name"
+        ));
     }
     // '%' would make the kernel number the device itself, so its name would not be the one here.
     let legal = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
     match name.chars().find(|c| !legal(*c)) {
-        Some(c) => Err(format!("contains {c:?}; an interface name has no blanks, '/', ':' or '%'")),
+        Some(c) => Err(format!(
+            "contains {c:?}; an interface name has no blanks, '/', ':' or '%'"
+        )),
         None => Ok(name.to_owned()),
     }
 }
@@ -124,7 +136,13 @@ pub(super) fn one_of<T: Copy>(
     value: &DeValue<'_>,
     choices: &[(&'static str, T)],
 ) -> Result<T, Complaint> {
-    let words = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+    let words = || {
+        choices
+            .iter()
+            .map(|(word, _)| *word)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let word = match value {
         DeValue::String(word) => word.as_ref(),
         other => return Err(wrong_type(other, &format!("write one of: {}", words()))),
@@ -140,7 +158,9 @@ pub(super) fn one_of<T: Copy>(
 pub(super) fn host_address(value: &DeValue<'_>) -> Result<IpAddr, Complaint> {
     let text = text(value)?;
     if text.contains('/') {
-        return Err(format!("{text:?} has a prefix length; write the address alone"));
+        return Err(format!(
+            "{text:?} has a prefix length; write the address alone"
+        ));
     }
     let address: IpAddr = text
         .parse()
@@ -154,7 +174,9 @@ pub(super) fn interface_address(value: &DeValue<'_>) -> Result<IpNet, Complaint>
     let text = text(value)?;
     if let Ok(address) = text.parse::<IpAddr>() {
         let usual = if address.is_ipv4() { 24 } else { 64 };
-        return Err(format!("has no prefix length; write {address}/{usual}, say"));
+        return Err(format!(
+            "has no prefix length; write {address}/{usual}, say"
+        ));
     }
     let net: IpNet = text
         .parse()
@@ -162,10 +184,14 @@ pub(super) fn interface_address(value: &DeValue<'_>) -> Result<IpNet, Complaint>
     refuse_special(net.addr())?;
     let is_point_to_point = net.prefix_len() + 1 >= net.max_prefix_len();
     if !is_point_to_point && net.addr() == net.network() {
-        return Err(format!("{net} is the address of the network; choose a host within it"));
+        return Err(format!(
+            "{net} is the address of the network; choose a host within it"
+        ));
     }
     if !is_point_to_point && net.addr().is_ipv4() && net.addr() == net.broadcast() {
-        return Err(format!("{net} is the broadcast address; choose a host within the network"));
+        return Err(format!(
+            "{net} is the broadcast address; choose a host within the network"
+        ));
     }
     Ok(net)
 }
@@ -173,7 +199,9 @@ pub(super) fn interface_address(value: &DeValue<'_>) -> Result<IpNet, Complaint>
 fn refuse_special(address: IpAddr) -> Result<(), Complaint> {
     let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     if address.is_unspecified() || address.is_multicast() || is_broadcast {
-        return Err(format!("{address} is no address of a single host; choose a unicast one"));
+        return Err(format!(
+            "{address} is no address of a single host; choose a unicast one"
+        ));
     }
     Ok(())
 }
@@ -298,10 +326,21 @@ mod tests {
     fn rates_and_budgets_scale() {
         assert_eq!(rate(&string("50 Mbit/s")), Ok(50_000_000));
         assert_eq!(rate(&string("1.5Gbit/s")), Ok(1_500_000_000));
-        for bad in ["50", "Mbit/s", "0 bit/s", "50 MB/s", "-1 bit/s", "1.2.3 bit/s", ""] {
+        for bad in [
+            "50",
+            "Mbit/s",
+            "0 bit/s",
+            "50 MB/s",
+            "-1 bit/s",
+            "1.2.3 bit/s",
+            "",
+        ] {
             assert!(rate(&string(bad)).is_err(), "{bad}");
         }
-        let day = Budget { bytes: 500_000_000, period: BudgetPeriod::Day };
+        let day = Budget {
+            bytes: 500_000_000,
+            period: BudgetPeriod::Day,
+        };
         assert_eq!(budget(&string("500 MB/day")), Ok(day));
         for bad in ["500 MB", "500 Mb/day", "1e30 TB/day", "500 MB/year"] {
             assert!(budget(&string(bad)).is_err(), "{bad}");
@@ -310,11 +349,23 @@ mod tests {
 
     #[test]
     fn macs() {
-        assert_eq!(mac(&string("02:0:5e:10:00:FF")), Ok([2, 0, 0x5e, 0x10, 0, 255]));
-        for bad in ["02:00", "02:00:00:00:00:00:01", "0g:00:00:00:00:01", "+2:00:00:00:00:01"] {
+        assert_eq!(
+            mac(&string("02:0:5e:10:00:FF")),
+            Ok([2, 0, 0x5e, 0x10, 0, 255])
+        );
+        for bad in [
+            "02:00",
+            "02:00:00:00:00:00:01",
+            "0g:00:00:00:00:01",
+            "+2:00:00:00:00:01",
+        ] {
             assert!(mac(&string(bad)).is_err(), "{bad}");
         }
-        assert!(mac(&string("01:00:5e:00:00:01")).unwrap_err().contains("begin with 00"));
+        assert!(
+            mac(&string("01:00:5e:00:00:01"))
+                .unwrap_err()
+                .contains("begin with 00")
+        );
     }
 
     #[test]
@@ -323,7 +374,13 @@ mod tests {
         assert_eq!(net.to_string(), "10.0.0.1/24");
         assert!(interface_address(&string("10.0.0.0/31")).is_ok());
         assert!(interface_address(&string("2001:db8::1/64")).is_ok());
-        for bad in ["10.0.0.0/24", "10.0.0.255/24", "10.0.0.1", "224.0.0.1/8", "10.0.0.1/33"] {
+        for bad in [
+            "10.0.0.0/24",
+            "10.0.0.255/24",
+            "10.0.0.1",
+            "224.0.0.1/8",
+            "10.0.0.1/33",
+        ] {
             assert!(interface_address(&string(bad)).is_err(), "{bad}");
         }
     }

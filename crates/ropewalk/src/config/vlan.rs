@@ -13,13 +13,19 @@ pub const VLAN_MAX: u16 = 4094;
 /// A set of VLAN identifiers, 0 to [`VLAN_MAX`]; 0 stands for untagged frames.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VlanSet {
-    bits: [u64; 64],
+    bits: Box<[u64; 64]>,
+}
+
+impl Default for VlanSet {
+    /// The set with nothing in it.
+    fn default() -> Self {
+        Self {
+            bits: Box::new([0; 64]),
+        }
+    }
 }
 
 impl VlanSet {
-    /// The set with nothing in it.
-    pub const EMPTY: Self = Self { bits: [0; 64] };
-
     /// Adds a VLAN; one above [`VLAN_MAX`] is left out.
     pub fn insert(&mut self, vlan: u16) {
         if vlan <= VLAN_MAX
@@ -31,7 +37,9 @@ impl VlanSet {
 
     /// Whether a VLAN is in the set.
     pub fn contains(&self, vlan: u16) -> bool {
-        self.bits.get(usize::from(vlan / 64)).is_some_and(|word| word >> (vlan % 64) & 1 == 1)
+        self.bits
+            .get(usize::from(vlan / 64))
+            .is_some_and(|word| word >> (vlan % 64) & 1 == 1)
     }
 
     /// The VLANs of the set in rising order.
@@ -47,7 +55,7 @@ impl VlanSet {
 
 impl FromIterator<u16> for VlanSet {
     fn from_iter<I: IntoIterator<Item = u16>>(vlans: I) -> Self {
-        let mut set = Self::EMPTY;
+        let mut set = Self::default();
         vlans.into_iter().for_each(|vlan| set.insert(vlan));
         set
     }
@@ -59,9 +67,13 @@ impl fmt::Display for VlanSet {
         if self.is_empty() {
             return f.write_str("none");
         }
-        let starts = self.iter().filter(|vlan| *vlan == 0 || !self.contains(vlan - 1));
+        let starts = self
+            .iter()
+            .filter(|vlan| *vlan == 0 || !self.contains(vlan - 1));
         for (nth, first) in starts.enumerate() {
-            let last = (first..=VLAN_MAX).take_while(|vlan| self.contains(*vlan)).last();
+            let last = (first..=VLAN_MAX)
+                .take_while(|vlan| self.contains(*vlan))
+                .last();
             let comma = if nth == 0 { "" } else { "," };
             match last.filter(|last| *last != first) {
                 Some(last) => write!(f, "{comma}{first}-{last}")?,
@@ -113,7 +125,10 @@ fn refused(what: &str, lowest: u16) -> Complaint {
 
 /// The set that a list of ranges stands for.
 pub(super) fn set(ranges: Vec<(u16, u16)>) -> VlanSet {
-    ranges.into_iter().flat_map(|(first, last)| first..=last).collect()
+    ranges
+        .into_iter()
+        .flat_map(|(first, last)| first..=last)
+        .collect()
 }
 
 #[cfg(test)]
@@ -124,7 +139,7 @@ mod tests {
     fn prints_as_it_is_written() {
         let set = set(vec![(20, 29), (10, 10), (0, 0), (4094, 4094), (28, 31)]);
         assert_eq!(set.to_string(), "0,10,20-31,4094");
-        assert_eq!(VlanSet::EMPTY.to_string(), "none");
+        assert_eq!(VlanSet::default().to_string(), "none");
         assert_eq!(set.iter().count(), 15);
         assert!(!set.contains(9) && !set.contains(u16::MAX));
     }

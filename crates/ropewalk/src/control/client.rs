@@ -25,8 +25,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// RFC 3986, section 2.3: what needs no escape in a segment of a URL.
-const SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Why the daemon could not be asked, or did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +65,9 @@ pub struct Client {
 impl Client {
     /// A client of the daemon at this socket.
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self {
+            socket: socket.to_owned(),
+        }
     }
 
     /// `GET /v1/status`.
@@ -88,11 +93,7 @@ impl Client {
         self.json(Method::POST, &url).await
     }
 
-    async fn json<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        url: &str,
-    ) -> Result<T, ClientError> {
+    async fn json<T: DeserializeOwned>(&self, method: Method, url: &str) -> Result<T, ClientError> {
         let answer = timeout(ANSWER_WITHIN, self.call(method, url)).await;
         let (code, body) = answer.map_err(|_| ClientError::Silent(self.socket.clone()))??;
         if !code.is_success() {
@@ -110,7 +111,9 @@ impl Client {
     }
 
     async fn call(&self, method: Method, url: &str) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.refused(error))?;
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| self.refused(error))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.broken(error))?;
@@ -121,9 +124,14 @@ impl Client {
             .body(Empty::<Bytes>::new())
             .map_err(|error| self.broken(error))?;
         let exchange = async {
-            let response = sender.send_request(request).await.map_err(|e| self.broken(e))?;
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|e| self.broken(e))?;
             let code = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+                .collect()
+                .await;
             Ok((code, body.map_err(|error| self.broken(error))?.to_bytes()))
         };
         tokio::pin!(connection, exchange);
@@ -145,6 +153,9 @@ impl Client {
     }
 
     fn broken(&self, why: impl ToString) -> ClientError {
-        ClientError::Broken { path: self.socket.clone(), why: why.to_string() }
+        ClientError::Broken {
+            path: self.socket.clone(),
+            why: why.to_string(),
+        }
     }
 }

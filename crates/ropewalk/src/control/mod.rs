@@ -64,7 +64,10 @@ impl FromStr for PathCommand {
 
     fn from_str(word: &str) -> Result<Self, CommandError> {
         let commands = [Self::Up, Self::Down, Self::Drain];
-        commands.into_iter().find(|command| command.word() == word).ok_or(CommandError::NoSuchCall)
+        commands
+            .into_iter()
+            .find(|command| command.word() == word)
+            .ok_or(CommandError::NoSuchCall)
     }
 }
 
@@ -92,7 +95,10 @@ impl FromStr for PathSelector {
         };
         match uplink {
             "" => Err(CommandError::UnknownPath),
-            _ => Ok(Self { uplink: uplink.to_owned(), remote }),
+            _ => Ok(Self {
+                uplink: uplink.to_owned(),
+                remote,
+            }),
         }
     }
 }

@@ -27,9 +27,7 @@ use crate::status::{Event, FdbEntry, Status};
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody answers there.
-    #[error(
-        "another daemon answers at {0}: stop it, or give this one its own [control] socket"
-    )]
+    #[error("another daemon answers at {0}: stop it, or give this one its own [control] socket")]
     InUse(PathBuf),
     /// What stands there is no socket, and is left alone.
     #[error("{0} is there and is no socket: remove it, or name another [control] socket")]
@@ -55,11 +53,18 @@ impl ControlServer {
     /// Opens the socket with mode 0600, making its folder if need be. A socket that nobody
     /// answers on, left by a daemon that was killed, is replaced. Needs a tokio runtime.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let failed = |source| BindError::Io { path: path.to_owned(), source };
+        let failed = |source| BindError::Io {
+            path: path.to_owned(),
+            source,
+        };
         remove_stale(path)?;
         if let Some(folder) = path.parent() {
             let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o755).create(folder).map_err(failed)?;
+            builder
+                .recursive(true)
+                .mode(0o755)
+                .create(folder)
+                .map_err(failed)?;
         }
         // The name appears only when the mode is right, so that nobody else connects before.
         let staging = path.with_extension(format!("{}.new", std::process::id()));
@@ -83,7 +88,10 @@ impl ControlServer {
 /// Removes a socket that nobody answers on.
 fn remove_stale(path: &Path) -> Result<(), BindError> {
     use std::os::unix::fs::FileTypeExt;
-    let failed = |source| BindError::Io { path: path.to_owned(), source };
+    let failed = |source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(failed)?,
@@ -111,7 +119,10 @@ struct SocketFile {
 impl SocketFile {
     fn new(path: &Path) -> io::Result<Self> {
         let inode = fs::symlink_metadata(path)?.ino();
-        Ok(Self { path: path.to_owned(), inode })
+        Ok(Self {
+            path: path.to_owned(),
+            inode,
+        })
     }
 }
 
@@ -130,7 +141,10 @@ fn router<B: ControlBackend>(backend: Arc<B>) -> Router {
         .route("/v1/status", get(status::<B>))
         .route("/v1/fdb", get(fdb::<B>))
         .route("/v1/events", get(events::<B>))
-        .route("/v1/peers/{peer}/paths/{path}/{command}", post(path_command::<B>))
+        .route(
+            "/v1/peers/{peer}/paths/{path}/{command}",
+            post(path_command::<B>),
+        )
         .fallback(async || CommandError::NoSuchCall)
         .method_not_allowed_fallback(async || {
             let body = Json(json!({ "error": "this call takes another method" }));
@@ -166,12 +180,19 @@ async fn path_command<B: ControlBackend>(
     extract::Path((peer, path, command)): extract::Path<(String, String, String)>,
 ) -> Result<Json<PathsChanged>, CommandError> {
     let command = command.parse()?;
-    backend.path_command(peer, path.parse()?, command).await.map(Json)
+    backend
+        .path_command(peer, path.parse()?, command)
+        .await
+        .map(Json)
 }
 
 async fn events<B: ControlBackend>(State(backend): State<Arc<B>>) -> Response {
     let lines = ndjson(backend.subscribe());
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(lines),
+    )
+        .into_response()
 }
 
 /// One line of JSON for each event; the stream ends when the daemon does.

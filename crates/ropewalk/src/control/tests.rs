@@ -54,27 +54,54 @@ struct Daemon {
 fn daemon() -> Daemon {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("run/x.sock");
-    let fake = Arc::new(Fake { events: broadcast::channel(4).0, commands: Mutex::default() });
+    let fake = Arc::new(Fake {
+        events: broadcast::channel(4).0,
+        commands: Mutex::default(),
+    });
     let server = ControlServer::bind(&socket).unwrap();
     let task = tokio::spawn(server.serve(Arc::clone(&fake)));
-    Daemon { socket, fake, task, _folder: folder }
+    Daemon {
+        socket,
+        fake,
+        task,
+        _folder: folder,
+    }
 }
 
 fn event(kind: &str) -> Event {
     let time = "2026-01-02T03:04:05Z".parse().unwrap();
-    Event { time, kind: kind.to_owned(), peer: None, path: None, reason: None }
+    Event {
+        time,
+        kind: kind.to_owned(),
+        peer: None,
+        path: None,
+        reason: None,
+    }
 }
 
 #[tokio::test]
 async fn status_and_commands() {
     let daemon = daemon();
     let client = Client::new(&daemon.socket);
-    assert_eq!(client.status().await.unwrap(), crate::status::tests::sample());
-    for path in ["line1", "line1/192.168.100.2:1830", "line1/[2001:db8::1]:1830"] {
-        let changed = client.path_command("b", path, PathCommand::Drain).await.unwrap();
+    assert_eq!(
+        client.status().await.unwrap(),
+        crate::status::tests::sample()
+    );
+    for path in [
+        "line1",
+        "line1/192.168.100.2:1830",
+        "line1/[2001:db8::1]:1830",
+    ] {
+        let changed = client
+            .path_command("b", path, PathCommand::Drain)
+            .await
+            .unwrap();
         assert_eq!(changed, PathsChanged { paths: 1 });
         let (_, heard, command) = daemon.fake.commands.lock().unwrap().pop().unwrap();
-        assert_eq!((heard.to_string().as_str(), command), (path, PathCommand::Drain));
+        assert_eq!(
+            (heard.to_string().as_str(), command),
+            (path, PathCommand::Drain)
+        );
     }
 }
 
@@ -82,14 +109,29 @@ async fn status_and_commands() {
 async fn what_is_not_there_is_an_error_with_words() {
     let daemon = daemon();
     let client = Client::new(&daemon.socket);
-    let error = client.path_command("c", "line1", PathCommand::Up).await.unwrap_err();
-    assert!(matches!(&error, ClientError::Refused(why) if why.contains("no such peer")), "{error}");
+    let error = client
+        .path_command("c", "line1", PathCommand::Up)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Refused(why) if why.contains("no such peer")),
+        "{error}"
+    );
     for path in ["line1/nonsense", "/x", "../../status"] {
-        let error = client.path_command("b", path, PathCommand::Up).await.unwrap_err();
-        assert!(matches!(&error, ClientError::Refused(why) if why.contains("path")), "{error}");
+        let error = client
+            .path_command("b", path, PathCommand::Up)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, ClientError::Refused(why) if why.contains("path")),
+            "{error}"
+        );
     }
     let error = client.fdb().await.unwrap_err();
-    assert!(matches!(&error, ClientError::Refused(why) if why.contains("ending")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Refused(why) if why.contains("ending")),
+        "{error}"
+    );
 }
 
 /// Sends a request as it stands and reads the whole answer.
@@ -108,12 +150,19 @@ async fn other_calls_are_refused_in_json() {
     let cases = [
         ("GET /v2/x", "404", "no such call"),
         ("POST /v1/status", "405", "another method"),
-        ("POST /v1/peers/b/paths/line1/explode", "404", "no such call"),
+        (
+            "POST /v1/peers/b/paths/line1/explode",
+            "404",
+            "no such call",
+        ),
     ];
     for (request, code, words) in cases {
         let answer = raw(&daemon, request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
-        assert!(answer.contains(r#"{"error":""#) && answer.contains(words), "{answer}");
+        assert!(
+            answer.contains(r#"{"error":""#) && answer.contains(words),
+            "{answer}"
+        );
     }
 }
 
@@ -121,23 +170,35 @@ async fn other_calls_are_refused_in_json() {
 async fn events_are_lines_and_a_slow_reader_is_told() {
     let daemon = daemon();
     let mut stream = UnixStream::connect(&daemon.socket).await.unwrap();
-    stream.write_all(b"GET /v1/events HTTP/1.0\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /v1/events HTTP/1.0\r\n\r\n")
+        .await
+        .unwrap();
     let mut lines = BufReader::new(stream).lines();
     while !lines.next_line().await.unwrap().unwrap().is_empty() {}
     daemon.fake.events.send(event("path-up")).unwrap();
     let line = lines.next_line().await.unwrap().unwrap();
-    assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event("path-up"));
+    assert_eq!(
+        serde_json::from_str::<Event>(&line).unwrap(),
+        event("path-up")
+    );
     // Without a pause between them: the server's task cannot read in the meantime.
     (0..10).for_each(|_| drop(daemon.fake.events.send(event("path-down"))));
     let line = lines.next_line().await.unwrap().unwrap();
     let lagged: Event = serde_json::from_str(&line).unwrap();
-    assert_eq!((lagged.kind.as_str(), lagged.reason.as_deref()), ("lagged", Some("6 events missed")));
+    assert_eq!(
+        (lagged.kind.as_str(), lagged.reason.as_deref()),
+        ("lagged", Some("6 events missed"))
+    );
 }
 
 #[tokio::test]
 async fn the_socket_is_private_and_goes_with_the_daemon() {
     let daemon = daemon();
-    let mode = std::fs::metadata(&daemon.socket).unwrap().permissions().mode();
+    let mode = std::fs::metadata(&daemon.socket)
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     let error = ControlServer::bind(&daemon.socket).unwrap_err();
     assert!(matches!(error, BindError::InUse(_)), "{error}");
@@ -145,7 +206,10 @@ async fn the_socket_is_private_and_goes_with_the_daemon() {
     assert!(daemon.task.await.unwrap_err().is_cancelled());
     assert!(!daemon.socket.exists());
     let error = Client::new(&daemon.socket).status().await.unwrap_err();
-    assert!(error.to_string().contains("is `ropewalk up` running?"), "{error}");
+    assert!(
+        error.to_string().contains("is `ropewalk up` running?"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -300,10 +300,12 @@ pub struct Event {
 pub(crate) mod tests {
     use super::*;
 
-    /// A node with one peer over two paths, one of them down.
-    pub(crate) fn sample() -> Status {
-        let since: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let up = PathStatus {
+    fn since() -> Option<Timestamp> {
+        Some("2026-01-02T03:04:05Z".parse().unwrap())
+    }
+
+    fn path_that_is_up() -> PathStatus {
+        PathStatus {
             uplink: "line1".to_owned(),
             local: Some("192.168.100.1:1830".to_owned()),
             remote: Some("192.168.100.2:1830".to_owned()),
@@ -318,11 +320,14 @@ pub(crate) mod tests {
             mtu: Some(1452),
             tx_bytes: 5_300_000,
             rx_bytes: 999,
-            since: Some(since),
+            since: since(),
             reason: None,
             excluded_reason: None,
-        };
-        let down = PathStatus {
+        }
+    }
+
+    fn path_that_is_down() -> PathStatus {
+        PathStatus {
             uplink: "line2".to_owned(),
             local: None,
             remote: Some("[2001:db8::2]:1830".to_owned()),
@@ -337,10 +342,14 @@ pub(crate) mod tests {
             mtu: None,
             tx_bytes: 0,
             rx_bytes: 0,
-            since: Some(since),
+            since: since(),
             reason: Some("silent".to_owned()),
             excluded_reason: None,
-        };
+        }
+    }
+
+    /// A node with one peer over two paths, one of them down.
+    pub(crate) fn sample() -> Status {
         let port = |name: &str, kind, vlans: &str| PortStatus {
             name: name.to_owned(),
             kind,
@@ -361,8 +370,12 @@ pub(crate) mod tests {
                 state: PeerState::Up,
                 mode: Mode::Aggregate,
                 effective_mode: Mode::Aggregate.effective(),
-                paths: vec![up, down],
-                outages: Outages { count: 1, longest_ms: 61, total_ms: 61 },
+                paths: vec![path_that_is_up(), path_that_is_down()],
+                outages: Outages {
+                    count: 1,
+                    longest_ms: 61,
+                    total_ms: 61,
+                },
             }],
             ports: vec![
                 port("bond0", PortKind::Tap, "all"),
@@ -378,10 +391,29 @@ pub(crate) mod tests {
     fn json_has_the_names_of_the_contract() {
         let json = serde_json::to_value(sample()).unwrap();
         let path = &json["peers"][0]["paths"][0];
-        let names: Vec<&str> = path.as_object().unwrap().keys().map(String::as_str).collect();
+        let names: Vec<&str> = path
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         let mut contract = vec![
-            "uplink", "local", "remote", "state", "role", "active", "peer_active", "rtt_ms",
-            "jitter_ms", "loss", "capacity_bps", "mtu", "tx_bytes", "rx_bytes", "since", "reason",
+            "uplink",
+            "local",
+            "remote",
+            "state",
+            "role",
+            "active",
+            "peer_active",
+            "rtt_ms",
+            "jitter_ms",
+            "loss",
+            "capacity_bps",
+            "mtu",
+            "tx_bytes",
+            "rx_bytes",
+            "since",
+            "reason",
             "excluded_reason",
         ];
         contract.sort_unstable();

@@ -24,7 +24,10 @@ struct Cell {
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), colour: None }
+        Self {
+            text: text.into(),
+            colour: None,
+        }
     }
 }
 
@@ -33,7 +36,10 @@ pub fn screen(status: &Status, now: Timestamp, style: Style) -> String {
     let mut out = String::new();
     let node = &status.node;
     let up = duration(node.uptime_s);
-    line(&mut out, &format!("node {}  up {up}  version {}", node.name, node.version));
+    line(
+        &mut out,
+        &format!("node {}  up {up}  version {}", node.name, node.version),
+    );
     line(&mut out, &format!("  public key {}", node.public_key));
     for peer in &status.peers {
         out.push('\n');
@@ -42,7 +48,9 @@ pub fn screen(status: &Status, now: Timestamp, style: Style) -> String {
     ports(&mut out, status, style);
     forwarders(&mut out, status, now, style);
     let drops = status.drops.iter().filter(|(_, count)| **count > 0);
-    let drops: Vec<String> = drops.map(|(reason, count)| format!("{reason} {count}")).collect();
+    let drops: Vec<String> = drops
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
     if !drops.is_empty() {
         line(&mut out, &format!("\ndrops  {}", drops.join(", ")));
     }
@@ -58,9 +66,18 @@ pub fn fdb_table(entries: &[FdbEntry]) -> String {
     let header = ["vlan", "mac", "port", "age"].map(Cell::from).into();
     let mut rows = vec![header];
     for entry in entries {
-        let vlan = if entry.vlan == 0 { "-".to_owned() } else { entry.vlan.to_string() };
+        let vlan = if entry.vlan == 0 {
+            "-".to_owned()
+        } else {
+            entry.vlan.to_string()
+        };
         let age = duration(entry.age_s);
-        rows.push(vec![vlan.into(), (&*entry.mac).into(), (&*entry.port).into(), age.into()]);
+        rows.push(vec![
+            vlan.into(),
+            (&*entry.mac).into(),
+            (&*entry.port).into(),
+            age.into(),
+        ]);
     }
     let mut out = String::new();
     table(&mut out, "", &rows, Style::Plain);
@@ -80,7 +97,11 @@ fn peer_block(out: &mut String, peer: &PeerStatus, now: Timestamp, style: Style)
     let state = paint(state, Some(colour), style);
     let mode = match peer.mode == peer.effective_mode {
         true => mode(peer.mode).to_owned(),
-        false => format!("{} (works as {})", mode(peer.mode), mode(peer.effective_mode)),
+        false => format!(
+            "{} (works as {})",
+            mode(peer.mode),
+            mode(peer.effective_mode)
+        ),
     };
     let outages = match peer.outages.count {
         0 => "no outages".to_owned(),
@@ -90,9 +111,15 @@ fn peer_block(out: &mut String, peer: &PeerStatus, now: Timestamp, style: Style)
             milliseconds(peer.outages.total_ms)
         ),
     };
-    line(out, &format!("peer {}  {state}  mode {mode}  {outages}", peer.name));
+    line(
+        out,
+        &format!("peer {}  {state}  mode {mode}  {outages}", peer.name),
+    );
     if peer.paths.is_empty() {
-        line(out, "  no path: it has no endpoints here and has not called yet");
+        line(
+            out,
+            "  no path: it has no endpoints here and has not called yet",
+        );
         return;
     }
     let header = [
@@ -126,15 +153,30 @@ fn path_row(path: &PathStatus, now: Timestamp) -> Vec<Cell> {
     let reason = path.reason.as_deref().or(path.excluded_reason.as_deref());
     vec![
         format!("{}/{remote}", path.uplink).into(),
-        Cell { text: state.to_owned(), colour: Some(colour) },
-        path.since.map_or("-".to_owned(), |since| age(since, now)).into(),
+        Cell {
+            text: state.to_owned(),
+            colour: Some(colour),
+        },
+        path.since
+            .map_or("-".to_owned(), |since| age(since, now))
+            .into(),
         data.into(),
         lowercase(path.role).into(),
-        path.rtt_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms")).into(),
-        path.jitter_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms")).into(),
-        path.loss.map_or("-".to_owned(), |loss| format!("{:.1} %", loss * 100.0)).into(),
-        path.capacity_bps.map_or("-".to_owned(), |bps| scaled(bps, "bit/s")).into(),
-        path.mtu.map_or("-".to_owned(), |mtu| mtu.to_string()).into(),
+        path.rtt_ms
+            .map_or("-".to_owned(), |ms| format!("{ms:.1} ms"))
+            .into(),
+        path.jitter_ms
+            .map_or("-".to_owned(), |ms| format!("{ms:.1} ms"))
+            .into(),
+        path.loss
+            .map_or("-".to_owned(), |loss| format!("{:.1} %", loss * 100.0))
+            .into(),
+        path.capacity_bps
+            .map_or("-".to_owned(), |bps| scaled(bps, "bit/s"))
+            .into(),
+        path.mtu
+            .map_or("-".to_owned(), |mtu| mtu.to_string())
+            .into(),
         scaled(path.tx_bytes, "B").into(),
         scaled(path.rx_bytes, "B").into(),
         reason.unwrap_or("").into(),
@@ -158,7 +200,11 @@ fn ports(out: &mut String, status: &Status, style: Style) {
         return;
     }
     out.push('\n');
-    let mut rows = vec![["port", "kind", "state", "role", "vlans"].map(Cell::from).into()];
+    let mut rows = vec![
+        ["port", "kind", "state", "role", "vlans"]
+            .map(Cell::from)
+            .into(),
+    ];
     for port in &status.ports {
         let role = port.role.as_deref().unwrap_or("-");
         rows.push(vec![
@@ -177,13 +223,20 @@ fn forwarders(out: &mut String, status: &Status, now: Timestamp, style: Style) {
         return;
     }
     out.push('\n');
-    let mut rows = vec![["site", "vlan", "forwarder", "for", "reason"].map(Cell::from).into()];
+    let mut rows = vec![
+        ["site", "vlan", "forwarder", "for", "reason"]
+            .map(Cell::from)
+            .into(),
+    ];
     for forwarder in &status.forwarders {
         rows.push(vec![
             (&*forwarder.site).into(),
             forwarder.vlan.to_string().into(),
             (&*forwarder.node).into(),
-            forwarder.since.map_or("-".to_owned(), |since| age(since, now)).into(),
+            forwarder
+                .since
+                .map_or("-".to_owned(), |since| age(since, now))
+                .into(),
             forwarder.reason.as_deref().unwrap_or("").into(),
         ]);
     }
@@ -200,7 +253,10 @@ fn table(out: &mut String, indent: &str, rows: &[Vec<Cell>], style: Style) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
+        cells
+            .map(|cell| cell.text.chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {

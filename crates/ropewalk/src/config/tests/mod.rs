@@ -45,16 +45,23 @@ fn every_bad_configuration_is_pointed_at() {
             true => (*text).to_owned(),
             false => format!("{PREAMBLE}{}", filled(text)),
         };
-        let found = load(&whole).err().map_or_else(Vec::new, |errors| errors.errors);
+        let found = load(&whole)
+            .err()
+            .map_or_else(Vec::new, |errors| errors.errors);
         let matches = found.len() == expected.len()
-            && found.iter().zip(*expected).all(|(problem, (place, key, words))| {
-                format!("{}:{}", problem.line, problem.column) == *place
-                    && problem.key == *key
-                    && problem.message.contains(words)
-            });
+            && found
+                .iter()
+                .zip(*expected)
+                .all(|(problem, (place, key, words))| {
+                    format!("{}:{}", problem.line, problem.column) == *place
+                        && problem.key == *key
+                        && problem.message.contains(words)
+                });
         if !matches {
             let found: Vec<String> = found.iter().map(Problem::to_string).collect();
-            failures.push(format!("{whole}\nexpected {expected:?}\nfound {found:#?}\n"));
+            failures.push(format!(
+                "{whole}\nexpected {expected:?}\nfound {found:#?}\n"
+            ));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n----\n"));
@@ -64,7 +71,10 @@ fn every_bad_configuration_is_pointed_at() {
 fn every_message_says_what_to_do() {
     for (text, _) in bad::CASES {
         let whole = format!("{PREAMBLE}{}", filled(text));
-        for problem in load(&whole).err().map_or_else(Vec::new, |errors| errors.errors) {
+        for problem in load(&whole)
+            .err()
+            .map_or_else(Vec::new, |errors| errors.errors)
+        {
             assert!(problem.message.contains(';'), "{problem}");
             assert!(!problem.message.contains('\n'), "{problem}");
         }
@@ -131,20 +141,38 @@ fdb-limit = 1000
 fn a_file_with_everything() {
     let config = load(&format!("{PREAMBLE}{}", EVERYTHING.replace("PEER", PEER))).unwrap();
     let listen: Vec<String> = config.node.listen.iter().map(ToString::to_string).collect();
-    assert_eq!(listen, ["[::]:1830", "192.0.2.1:1831", "[2001:db8::1]:1830"]);
+    assert_eq!(
+        listen,
+        ["[::]:1830", "192.0.2.1:1831", "[2001:db8::1]:1830"]
+    );
     assert_eq!(config.node.vlan_priority.get(&10), Some(&200));
     let uplink = &config.uplinks[0];
-    assert_eq!((uplink.role, uplink.rate_limit), (Role::Metered, Some(50_000_000)));
+    assert_eq!(
+        (uplink.role, uplink.rate_limit),
+        (Role::Metered, Some(50_000_000))
+    );
     let peer = &config.peers[0];
     assert_eq!(peer.endpoints[0].to_string(), "192.168.100.2:1830");
     assert_eq!(peer.endpoints[1].uplink.as_deref(), Some("line1"));
     assert_eq!(peer.vlans.as_ref().unwrap().to_string(), "0,10,20-29");
     assert_eq!(peer.preshared_key.as_ref().unwrap().expose()[0], 0x40);
-    let PortVlan::Trunk { vlans, native } = &config.ports[0].vlan else { panic!("no trunk") };
-    assert_eq!((vlans.to_string().as_str(), *native), ("10-11,20-29", Some(11)));
+    let PortVlan::Trunk { vlans, native } = &config.ports[0].vlan else {
+        panic!("no trunk")
+    };
+    assert_eq!(
+        (vlans.to_string().as_str(), *native),
+        ("10-11,20-29", Some(11))
+    );
     assert_eq!(config.ports[1].vlan, PortVlan::Access(10));
-    assert_eq!(config.ports[1].mac, derived_mac(&config.node.public_key, "office"));
-    let warned: Vec<&str> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
+    assert_eq!(
+        config.ports[1].mac,
+        derived_mac(&config.node.public_key, "office")
+    );
+    let warned: Vec<&str> = config
+        .warnings
+        .iter()
+        .map(|warning| warning.key.as_str())
+        .collect();
     let expected = [
         "node.workers",
         "node.site",
@@ -173,7 +201,11 @@ fn later_warnings_point_into_the_file() {
 fn the_socket_is_found_without_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.toml");
-    fs::write(&file, "[node]\nprivate-key-file = \"none\"\n[control]\nsocket = \"/x\"\n").unwrap();
+    fs::write(
+        &file,
+        "[node]\nprivate-key-file = \"none\"\n[control]\nsocket = \"/x\"\n",
+    )
+    .unwrap();
     assert_eq!(control_socket(&file).unwrap(), Path::new("/x"));
     fs::write(&file, "").unwrap();
     assert_eq!(control_socket(&file).unwrap(), Path::new(DEFAULT_SOCKET));

@@ -1,0 +1,54 @@
+//! Fuzz targets as plain functions, so that two things can drive them: libFuzzer
+//! (`cargo +nightly fuzz run wire_payload`), guided by coverage, and the seeded runner
+//! (`cargo run --release --no-default-features --bin smoke -- 60`), with the stable toolchain.
+//!
+//! A target gets any bytes and panics when something does not hold that must hold for all of them.
+//! Besides it lists a few well-formed inputs to start from.
+
+pub mod mutate;
+pub mod targets;
+
+/// A target: its name, what checks one input, and well-formed inputs to begin with.
+#[derive(Copy, Clone)]
+pub struct Target {
+    /// As in `fuzz_targets/`.
+    pub name: &'static str,
+    /// Checks one input; panics on a finding.
+    pub run: fn(&[u8]),
+    /// Well-formed inputs.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// Every target.
+pub const TARGETS: [Target; 6] = [
+    Target {
+        name: "wire_payload",
+        run: targets::wire_payload::run,
+        seeds: targets::wire_payload::seeds,
+    },
+    Target {
+        name: "wire_control",
+        run: targets::wire_control::run,
+        seeds: targets::wire_control::seeds,
+    },
+    Target {
+        name: "wire_hello",
+        run: targets::wire_hello::run,
+        seeds: targets::wire_hello::seeds,
+    },
+    Target {
+        name: "wire_handshake",
+        run: targets::wire_handshake::run,
+        seeds: targets::wire_handshake::seeds,
+    },
+    Target {
+        name: "ethernet_flow",
+        run: targets::ethernet_flow::run,
+        seeds: targets::ethernet_flow::seeds,
+    },
+    Target {
+        name: "bridge_frame",
+        run: targets::bridge_frame::run,
+        seeds: targets::bridge_frame::seeds,
+    },
+];

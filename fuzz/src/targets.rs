@@ -1,0 +1,8 @@
+//! One module per target, each with `run` and `seeds`.
+
+pub mod bridge_frame;
+pub mod ethernet_flow;
+pub mod wire_control;
+pub mod wire_handshake;
+pub mod wire_hello;
+pub mod wire_payload;
