@@ -1,1 +1,82 @@
 //! Networks in namespaces: topologies, emulated cables and outage meters for the demo, the tests and the bench
+//!
+//! Everything here is blocking and starts its own threads: do not call it from within a Tokio
+//! runtime. What is made goes when its value is dropped. Needs the privilege to make namespaces:
+//! root, or [`sys::netns::userns_root`] first.
+
+// Real networks run in real time.
+#![allow(clippy::disallowed_methods)]
+
+pub mod cable;
+pub mod daemon;
+pub mod echo;
+pub mod meter;
+pub mod namespace;
+pub mod topology;
+pub mod transfer;
+
+pub use cable::{Cable, CableOptions, Profile};
+//pub use daemon::{Daemon, DaemonOptions};
+pub use meter::{Meter, MeterOptions};
+pub use namespace::Namespace;
+pub use topology::{Router, Segment, Veth};
+
+/// One direction of a line between the ends `a` and `b`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From `a` to `b`.
+    AToB,
+    /// From `b` to `a`.
+    BToA,
+}
+
+impl Direction {
+    /// Both, in this order.
+    pub const BOTH: [Self; 2] = [Self::AToB, Self::BToA];
+}
+
+/// Which directions a change concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From `a` to `b` only.
+    AToB,
+    /// From `b` to `a` only.
+    BToA,
+    /// Both directions.
+    Both,
+}
+
+impl Way {
+    /// Whether `direction` is concerned.
+    pub fn includes(self, direction: Direction) -> bool {
+        match self {
+            Self::AToB => direction == Direction::AToB,
+            Self::BToA => direction == Direction::BToA,
+            Self::Both => true,
+        }
+    }
+}
+
+/// One end of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The first end.
+    A,
+    /// The second end.
+    B,
+}
+
+/// Whether this process may make networks; when not, says on stderr that `what` is skipped.
+pub fn can_run(what: &str) -> bool {
+    use std::io::Write;
+    if sys::privilege::has_cap_sys_admin() && sys::privilege::missing().is_empty() {
+        return true;
+    }
+    let mut missing = sys::privilege::missing();
+    if !sys::privilege::has_cap_sys_admin() {
+        missing.push("Making network namespaces takes CAP_SYS_ADMIN.".to_owned());
+    }
+    // Not `eprintln!`: the test harness would swallow it.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {}", missing.join(" "));
+    false
+}

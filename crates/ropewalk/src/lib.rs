@@ -9,9 +9,11 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
+pub mod dataplane;
 pub mod demo;
 pub mod logging;
 pub mod machine;
 pub mod notify;
+pub mod setup;
 pub mod status;
-pub mod up;

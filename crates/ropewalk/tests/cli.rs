@@ -61,7 +61,7 @@ fn keys_are_made_and_derived() {
     assert!(public.status.success());
     assert_eq!(public.stdout.len(), 45);
     assert_ne!(text(&public.stdout), private);
-    let refused = pubkey("nonsense");
+    let refused = pubkey("not a key");
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("not base64"));
 }

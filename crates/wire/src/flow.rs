@@ -129,6 +129,12 @@ mod tests {
             assert_ne!(flow_hash(&other), hash);
         }
         assert_ne!(flow_hash(&tagged(&one, 10)), flow_hash(&tagged(&one, 11)));
+        let (inner, outer) = (tagged(&tagged(&one, 10), 12), tagged(&tagged(&one, 11), 12));
+        assert_ne!(
+            flow_hash(&inner),
+            flow_hash(&outer),
+            "the inner VLAN counts"
+        );
         let other = udp([10, 0, 0, 1], (1001, 53));
         let deep = |frame: &[u8]| flow_hash(&tagged(&tagged(frame, 10), 11));
         assert_ne!(deep(&one), deep(&other), "ports count behind two tags too");

@@ -118,7 +118,8 @@ impl Hello {
     }
 
     /// Reads a Hello. Fields may come in any order; of a repeated one the last counts, except that
-    /// repeated VLAN ranges and uplinks add up. Unknown ones are skipped.
+    /// VLAN ranges and uplinks add up (an uplink has the role it is first named with). Unknown ones
+    /// are skipped.
     ///
     /// # Errors
     /// [`Malformed::MissingField`] without an instance or a generation, else what is wrong with a

@@ -69,16 +69,21 @@ fn drive_writer(data: &[u8]) {
     let mut out = vec![0; payload_len(0, writer.len())];
     assert_ne!(write_payload(&mut out, &[], writer.bytes()), 0);
     let payload = Payload::parse(&out).expect("ours");
-    let read: Vec<_> = payload.records.into_iter().flatten().map(|piece| {
-        let piece = piece.expect("ours");
-        (
-            piece.number,
-            piece.offset as usize,
-            piece.bytes.len(),
-            piece.total as usize,
-        )
-    });
-    let read: Vec<_> = read.collect();
+    let pieces = payload
+        .records
+        .into_iter()
+        .flatten()
+        .map(|piece| piece.expect("ours"));
+    let read: Vec<_> = pieces
+        .map(|piece| {
+            (
+                piece.number,
+                piece.offset as usize,
+                piece.bytes.len(),
+                piece.total as usize,
+            )
+        })
+        .collect();
     assert_eq!(read, expected);
 }
 

@@ -186,7 +186,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
     let global = &cli.global;
     match &cli.command {
         Command::Up => {
-            crate::up::run(global.config_file(), global.socket.as_deref())?;
+            crate::daemon::run(global.config_file(), global.socket.as_deref())?;
             Ok(DONE)
         }
         Command::Check { json } => check::check(global.config_file(), *json),

@@ -296,6 +296,9 @@ proptest! {
         let Control::Ack(ack) = only(&out) else { panic!() };
         prop_assert_eq!(ack.header(), header);
         ranges.truncate(1 + MAX_ACK_PAIRS);
+        let mut truncated = Vec::new();
+        put_ack(&mut truncated, &header, ranges.iter().cloned());
+        prop_assert_eq!(&truncated, &out, "what cannot be read is not written");
         prop_assert_eq!(ack.ranges().collect::<Vec<_>>(), ranges);
     }
 

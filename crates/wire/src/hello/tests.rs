@@ -129,6 +129,17 @@ fn what_is_missing_has_its_default() {
         Ok(hello),
         "unknown types are skipped"
     );
+    let uplinks: Vec<u8> = [8, 0, 40]
+        .into_iter()
+        .chain((0..20).flat_map(|id| [id, 0]))
+        .collect();
+    assert_eq!(decode_with(&uplinks).unwrap().uplinks.len(), MAX_UPLINKS);
+    let twice = decode_with(&[8, 0, 4, 1, 0, 1, 2]).unwrap();
+    assert_eq!(
+        twice.uplinks,
+        [(1, RoleCode::default())],
+        "the first counts"
+    );
     assert!(
         decode_with(&[9, 0, 0]).unwrap().vlans.unwrap().is_empty(),
         "none is not all"

@@ -104,15 +104,11 @@ fn what_the_reader_refuses() {
     let error = |section: Vec<u8>| pieces(&section).pop().unwrap().unwrap_err();
     assert_eq!(error(head(0, &[8, 0, 1, 1])), Malformed::UnknownFlags);
     assert_eq!(error(head(0, &[0, 0, 2, 1])), Malformed::Truncated);
+    for (len, offset, total) in [(1, 3, 3), (2, 2, 3), (3, 0, 2), (1, 0, 0)] {
+        let head_of_piece = [FRAGMENT, 0, len, 0, 0, offset, 0, 0, total, 9, 9, 9];
+        assert_eq!(error(head(0, &head_of_piece)), Malformed::OutOfRecord);
+    }
     assert_eq!(error(head(0, &[SKIP, 0, 1, 1])), Malformed::Truncated);
-    assert_eq!(
-        error(head(0, &[FRAGMENT, 0, 1, 0, 0, 3, 0, 0, 3, 9])),
-        Malformed::OutOfRecord
-    );
-    assert_eq!(
-        error(head(0, &[FRAGMENT, 0, 1, 0, 0, 0, 0, 0, 0, 9])),
-        Malformed::OutOfRecord
-    );
     assert_eq!(
         error(head(u64::MAX, &[SKIP, 0, 1, 0, 1, 9])),
         Malformed::NumberOverflow

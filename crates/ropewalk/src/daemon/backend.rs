@@ -1,0 +1,288 @@
+//! The control API's answers, from the data thread's snapshots.
+
+use std::{
+    net::SocketAddr,
+    time::Instant,
+};
+
+use base64::Engine as _;
+use jiff::{SignedDuration, Timestamp};
+use node::{NodeEvent, NodeSnapshot, PathSnapshot, PeerSnapshot, PortKindSnapshot, PortSnapshot};
+use tokio::sync::broadcast;
+
+use crate::{
+    config::Config,
+    control::{CommandError, ControlBackend, PathCommand, PathSelector, PathsChanged},
+    dataplane::{Handle, Request, SendStats},
+    status::{
+        Event, FdbEntry, Mode, NodeStatus, Outages, PathState, PathStatus, PeerState, PeerStatus, PortKind,
+        PortState, PortStatus, Role, Status,
+    },
+};
+
+/// A failure of sending is shown this long after it happened.
+const FAILURE_SHOWN_S: u64 = 10;
+
+/// Stands between the control API and the data thread.
+pub(super) struct Backend {
+    handle: Handle,
+    events: broadcast::Sender<Event>,
+    started: Instant,
+    uplinks: Vec<String>,
+    peers: Vec<String>,
+    listen_port: u16,
+    warnings: Vec<String>,
+}
+
+impl Backend {
+    pub(super) fn new(config: &Config, handle: Handle, warnings: Vec<String>) -> Self {
+        Self {
+            handle,
+            events: broadcast::channel(1024).0,
+            started: Instant::now(),
+            uplinks: config.uplinks.iter().map(|uplink| uplink.name.clone()).collect(),
+            peers: config.peers.iter().map(|peer| peer.name.clone()).collect(),
+            listen_port: config.node.listen.first().map_or(0, SocketAddr::port),
+            warnings,
+        }
+    }
+
+    /// Passes an event of the data thread to whoever listens, and to the log.
+    pub(super) fn on_event(&self, event: &NodeEvent) {
+        let peer = self.peers.get(event.peer).cloned();
+        let (kind, path, reason) = self.describe(&event.event);
+        tracing::info!(peer = peer.as_deref(), path = path.as_deref(), reason, "{kind}");
+        // Nobody listening is no fault.
+        let _ = self.events.send(Event {
+            time: Timestamp::now(),
+            kind: kind.to_owned(),
+            peer,
+            path,
+            reason: reason.map(str::to_owned),
+        });
+    }
+
+    fn describe(&self, event: &node::Event) -> (&'static str, Option<String>, Option<&'static str>) {
+        let path = |uplink: &node::UplinkId, remote: &SocketAddr| {
+            let uplink = self.uplinks.get(usize::from(uplink.0)).map_or("?", String::as_str);
+            Some(format!("{uplink}/{remote}"))
+        };
+        match event {
+            node::Event::PeerUp => ("peer-up", None, None),
+            node::Event::PeerDown => ("peer-down", None, None),
+            node::Event::PeerRestarted => ("peer-restarted", None, None),
+            node::Event::PeerClosed => ("peer-closed", None, None),
+            node::Event::Rekeyed { .. } => ("rekeyed", None, None),
+            node::Event::Path { uplink, remote, state, reason } => {
+                let kind = match state {
+                    node::PathState::Probing => "path-probing",
+                    node::PathState::Up => "path-up",
+                    node::PathState::Suspect => "path-suspect",
+                    node::PathState::Down => "path-down",
+                    node::PathState::Drained => "path-drained",
+                    node::PathState::Absent => "path-absent",
+                };
+                (kind, path(uplink, remote), Some(reason))
+            }
+            node::Event::Moved { uplink, to, .. } => ("path-moved", path(uplink, to), Some("address-changed")),
+            node::Event::MtuBlackHole { uplink, remote } => {
+                ("path-mtu-reduced", path(uplink, remote), Some("mtu-black-hole"))
+            }
+        }
+    }
+
+    fn status_of(&self, snapshot: NodeSnapshot, stats: &SendStats) -> Status {
+        let clock = Clock { now: Instant::now(), wall: Timestamp::now() };
+        let mut drops: std::collections::BTreeMap<String, u64> =
+            snapshot.drops.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
+        for (reason, count) in [
+            ("socket-no-room", stats.no_room),
+            ("socket-too-big", stats.too_big),
+            ("socket-unreachable", stats.unreachable),
+            ("tap-refused", stats.tap_refused),
+        ] {
+            if count > 0 {
+                drops.insert(reason.to_owned(), count);
+            }
+        }
+        Status {
+            node: NodeStatus {
+                name: snapshot.name,
+                public_key: base64(&snapshot.public_key),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                uptime_s: self.started.elapsed().as_secs(),
+            },
+            peers: snapshot.peers.iter().map(|peer| self.peer(peer, &clock)).collect(),
+            ports: snapshot.ports.iter().map(port).collect(),
+            forwarders: Vec::new(),
+            drops,
+            warnings: self.warnings.iter().cloned().chain(self.failure(stats)).collect(),
+        }
+    }
+
+    fn failure(&self, stats: &SendStats) -> Option<String> {
+        let (target, error, at) = stats.last_failure.as_ref()?;
+        if at.elapsed().as_secs() >= FAILURE_SHOWN_S {
+            return None;
+        }
+        let uplink = self.uplinks.get(usize::from(target.uplink.0))?;
+        Some(format!("uplink {uplink}: sending to {} fails: {error}", target.remote))
+    }
+
+    fn peer(&self, peer: &PeerSnapshot, clock: &Clock) -> PeerStatus {
+        let mode = match peer.mode {
+            node::Mode::Failover => Mode::Failover,
+            node::Mode::Balance => Mode::Balance,
+            node::Mode::Aggregate => Mode::Aggregate,
+            node::Mode::Redundant => Mode::Redundant,
+        };
+        PeerStatus {
+            name: peer.name.clone(),
+            public_key: base64(&peer.public_key),
+            state: if peer.up { PeerState::Up } else { PeerState::Down },
+            mode,
+            effective_mode: mode.effective(),
+            paths: peer.paths.iter().map(|path| self.path(path, clock)).collect(),
+            outages: Outages {
+                count: peer.outages.count,
+                longest_ms: peer.outages.longest.as_millis() as u64,
+                total_ms: peer.outages.total.as_millis() as u64,
+            },
+        }
+    }
+
+    fn path(&self, path: &PathSnapshot, clock: &Clock) -> PathStatus {
+        let ms = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        let known = path.round_trip.is_some();
+        PathStatus {
+            uplink: self.uplinks.get(usize::from(path.uplink.0)).cloned().unwrap_or_default(),
+            local: path.local.map(|ip| SocketAddr::new(ip, self.listen_port).to_string()),
+            remote: Some(path.remote.to_string()),
+            state: match path.state {
+                node::PathState::Probing => PathState::Probing,
+                node::PathState::Up => PathState::Up,
+                node::PathState::Suspect => PathState::Suspect,
+                node::PathState::Down => PathState::Down,
+                node::PathState::Drained => PathState::Drained,
+                node::PathState::Absent => PathState::Absent,
+            },
+            role: match path.role {
+                node::Role::Primary => Role::Primary,
+                node::Role::Backup => Role::Backup,
+                node::Role::Metered => Role::Metered,
+            },
+            active: path.active,
+            peer_active: Some(path.peer_active),
+            rtt_ms: path.round_trip.map(ms),
+            jitter_ms: path.jitter.map(ms),
+            loss: path.loss,
+            capacity_bps: None,
+            mtu: known.then_some(path.mtu),
+            tx_bytes: with_headers(path.tx_bytes, path.tx_datagrams, path.remote),
+            rx_bytes: with_headers(path.rx_bytes, path.rx_datagrams, path.remote),
+            since: Some(clock.timestamp(path.since)),
+            reason: Some(path.reason.to_owned()).filter(|reason| !reason.is_empty()),
+            excluded_reason: path.excluded.map(str::to_owned),
+        }
+    }
+}
+
+impl ControlBackend for Backend {
+    async fn status(&self) -> Result<Status, CommandError> {
+        let (snapshot, stats) = self.handle.call(Request::Status).await.map_err(unavailable)?;
+        Ok(self.status_of(snapshot, &stats))
+    }
+
+    async fn fdb(&self) -> Result<Vec<FdbEntry>, CommandError> {
+        let entries = self.handle.call(Request::Fdb).await.map_err(unavailable)?;
+        let entry = |(entry, port): (node::FdbEntry, String)| FdbEntry {
+            vlan: entry.vlan.get(),
+            mac: entry.mac.to_string(),
+            port,
+            age_s: entry.age.as_secs(),
+        };
+        Ok(entries.into_iter().map(entry).collect())
+    }
+
+    async fn path_command(
+        &self,
+        peer: String,
+        path: PathSelector,
+        command: PathCommand,
+    ) -> Result<PathsChanged, CommandError> {
+        let peer = self.peers.iter().position(|name| *name == peer).ok_or(CommandError::UnknownPeer)?;
+        let uplink = self.uplinks.iter().position(|name| *name == path.uplink).ok_or(CommandError::UnknownPath)?;
+        let uplink = node::UplinkId(uplink as u8);
+        let (snapshot, _) = self.handle.call(Request::Status).await.map_err(unavailable)?;
+        let met = snapshot.peers.get(peer).map_or(0, |peer| {
+            let meets = |p: &&PathSnapshot| p.uplink == uplink && path.remote.is_none_or(|r| r == p.remote);
+            peer.paths.iter().filter(meets).count()
+        });
+        if met == 0 && path.remote.is_some() {
+            return Err(CommandError::UnknownPath);
+        }
+        let op = match command {
+            PathCommand::Up => node::PathOp::Up,
+            PathCommand::Down => node::PathOp::Down,
+            PathCommand::Drain => node::PathOp::Drain,
+        };
+        let known = self
+            .handle
+            .call(|answer| Request::Path(peer, uplink, path.remote, op, answer))
+            .await
+            .map_err(unavailable)?;
+        if known { Ok(PathsChanged { paths: met }) } else { Err(CommandError::UnknownPath) }
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+}
+
+/// One moment on both clocks.
+struct Clock {
+    now: Instant,
+    wall: Timestamp,
+}
+
+impl Clock {
+    fn timestamp(&self, at: Instant) -> Timestamp {
+        let ago = SignedDuration::try_from(self.now.saturating_duration_since(at)).unwrap_or_default();
+        self.wall.checked_sub(ago).unwrap_or(self.wall)
+    }
+}
+
+/// Bytes on the line: UDP payload with the headers of UDP and IP.
+fn with_headers(bytes: u64, datagrams: u64, remote: SocketAddr) -> u64 {
+    bytes + datagrams * if remote.is_ipv4() { 28 } else { 48 }
+}
+
+fn port(port: &PortSnapshot) -> PortStatus {
+    PortStatus {
+        name: port.name.clone(),
+        kind: match port.kind {
+            PortKindSnapshot::Local => PortKind::Tap,
+            PortKindSnapshot::Peer => PortKind::Peer,
+        },
+        state: match port.state {
+            "forwarding" => PortState::Forwarding,
+            "learning" => PortState::Learning,
+            _ => PortState::Discarding,
+        },
+        role: None,
+        vlans: port.vlans.as_ref().map_or_else(|| "all".to_owned(), |ranges| {
+            let range = |&(first, last): &(u16, u16)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            };
+            ranges.iter().map(range).collect::<Vec<_>>().join(",")
+        }),
+    }
+}
+
+fn base64(key: &[u8; 32]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(key)
+}
+
+fn unavailable(error: crate::dataplane::AskError) -> CommandError {
+    CommandError::Unavailable(error.to_string())
+}

@@ -1,0 +1,98 @@
+//! What must hold at every moment of every run.
+
+use std::time::{Duration, Instant};
+
+use memchr::memmem::Finder;
+
+use crate::frame::MARKER;
+
+/// Calls of `handle_timeout` per machine and virtual second.
+const MAX_TIMEOUTS: u32 = 5_000;
+/// Events that a node reports per virtual second.
+const MAX_EVENTS: u32 = 400;
+/// Bytes per virtual second that a node may send beyond [`MAX_AMPLIFICATION`] of what it was given.
+const MAX_OWN_BYTES: u64 = 150_000;
+/// Bytes sent per byte taken in (frames and datagrams), redundant copies and reinjection included.
+const MAX_AMPLIFICATION: u64 = 5;
+/// Memory that grows with traffic, per node.
+const MAX_MEMORY: usize = 40 << 20;
+/// Violations kept: the first ones tell.
+const KEPT: usize = 10;
+
+/// What one machine did within the present second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Second {
+    /// Which second of the run.
+    pub number: u64,
+    /// Calls of `handle_timeout`.
+    pub timeouts: u32,
+    /// Events reported.
+    pub events: u32,
+    /// Bytes that came in: frames and datagrams.
+    pub taken: u64,
+    /// Bytes of UDP payload sent.
+    pub sent: u64,
+}
+
+impl Second {
+    /// The counters of the second in which `elapsed` lies.
+    pub fn at(&mut self, elapsed: Duration) -> &mut Self {
+        if self.number != elapsed.as_secs() {
+            *self = Self { number: elapsed.as_secs(), ..Self::default() };
+        }
+        self
+    }
+}
+
+/// Violations so far.
+pub struct Checks {
+    violations: Vec<String>,
+    finder: Finder<'static>,
+    base: Instant,
+}
+
+impl Checks {
+    /// None so far; times are told relative to `base`.
+    #[must_use]
+    pub fn new(base: Instant) -> Self {
+        Self { violations: Vec::new(), finder: Finder::new(MARKER), base }
+    }
+
+    /// Notes a violation.
+    pub fn violated(&mut self, now: Instant, what: impl Into<String>) {
+        if self.violations.len() < KEPT {
+            let at = now.duration_since(self.base).as_secs_f64();
+            self.violations.push(format!("{at:.4}: {}", what.into()));
+        }
+    }
+
+    /// All violations.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Nothing of a frame may be read outside.
+    pub fn sealed(&mut self, machine: &str, datagram: &[u8], now: Instant) {
+        if self.finder.find(datagram).is_some() {
+            self.violated(now, format!("{machine} sent a frame in the clear"));
+        }
+    }
+
+    /// A node must not spin, storm or grow.
+    pub fn bounded(&mut self, machine: &str, second: &Second, memory: usize, now: Instant) {
+        if second.timeouts > MAX_TIMEOUTS {
+            self.violated(now, format!("{machine} wants to be woken more than {MAX_TIMEOUTS} times a second"));
+        }
+        if second.events > MAX_EVENTS {
+            self.violated(now, format!("{machine} reports more than {MAX_EVENTS} events a second"));
+        }
+        if second.sent > MAX_OWN_BYTES + MAX_AMPLIFICATION * second.taken {
+            let (sent, taken) = (second.sent, second.taken);
+            self.violated(now, format!("{machine} sends {sent} bytes a second, taking {taken}"));
+        }
+        if memory > MAX_MEMORY {
+            self.violated(now, format!("{machine} holds {memory} bytes"));
+        }
+    }
+}
