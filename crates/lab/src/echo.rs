@@ -72,7 +72,9 @@ pub fn ping(
     thread::scope(|scope| {
         scope.spawn(|| serve(&server, &stop));
         let client = scope.spawn(|| exchange(&client, target, options));
-        let report = client.join().map_err(|_| anyhow::anyhow!("the client panicked"));
+        let report = client
+            .join()
+            .map_err(|_| anyhow::anyhow!("the client panicked"));
         stop.store(true, Ordering::Relaxed);
         report?
     })
@@ -89,12 +91,19 @@ pub fn wait_reachable(
     let start = Instant::now();
     let wait = Duration::from_millis(50);
     while start.elapsed() < timeout {
-        let once = EchoOptions { count: 1, interval: Duration::ZERO, wait };
+        let once = EchoOptions {
+            count: 1,
+            interval: Duration::ZERO,
+            wait,
+        };
         if ping(from, to, address, once)?.received > 0 {
             return Ok(start.elapsed());
         }
     }
-    bail!("{}: {address} is not reachable within {timeout:?}", from.name())
+    bail!(
+        "{}: {address} is not reachable within {timeout:?}",
+        from.name()
+    )
 }
 
 fn serve(server: &UdpSocket, stop: &AtomicBool) {
@@ -204,6 +213,7 @@ mod tests {
         if !crate::can_run("loopback_answers_at_once") {
             return;
         }
+        let _alone = crate::alone();
         let host = Namespace::new("host").unwrap();
         let options = EchoOptions {
             count: 50,

@@ -16,7 +16,7 @@ pub mod topology;
 pub mod transfer;
 
 pub use cable::{Cable, CableOptions, Profile};
-//pub use daemon::{Daemon, DaemonOptions};
+pub use daemon::{Daemon, DaemonOptions};
 pub use meter::{Meter, MeterOptions};
 pub use namespace::Namespace;
 pub use topology::{Router, Segment, Veth};
@@ -79,4 +79,13 @@ pub fn can_run(what: &str) -> bool {
     // Not `eprintln!`: the test harness would swallow it.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {}", missing.join(" "));
     false
+}
+
+/// Tests that measure time take turns: they would measure each other.
+#[cfg(test)]
+pub(crate) fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -277,5 +277,3 @@ impl Segment {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod timing;

@@ -14,7 +14,8 @@ use crate::config::{Config, Host, Problem};
 /// How long all names together may take to resolve before we stop asking.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Everything of the configuration that the machine does not offer right now.
+/// Everything of the configuration that the machine does not offer right now, except names that
+/// do not resolve: those take time, see [`unresolved_names`].
 pub async fn warnings(config: &Config, netlink: &Netlink) -> Vec<Problem> {
     let links = netlink.links().await.unwrap_or_default();
     let addresses = netlink.addresses(None).await.unwrap_or_default();
@@ -28,7 +29,6 @@ pub async fn warnings(config: &Config, netlink: &Netlink) -> Vec<Problem> {
         warnings.extend(port_device(config, index, &links));
         warnings.extend(port_bridge(config, index, &links));
     }
-    warnings.extend(names(config));
     warnings
 }
 
@@ -103,8 +103,9 @@ fn port_bridge(config: &Config, index: usize, links: &[Link]) -> Option<Problem>
     Some(config.warning_at("port", index, "bridge", message))
 }
 
-/// Names that do not resolve now; those that take too long are passed over.
-fn names(config: &Config) -> Vec<Problem> {
+/// Names of endpoints that do not resolve now. Blocks for up to 3 s; names that take longer are
+/// passed over.
+pub fn unresolved_names(config: &Config) -> Vec<Problem> {
     let (sender, receiver) = mpsc::channel();
     let mut asked = 0;
     for (index, peer) in config.peers.iter().enumerate() {

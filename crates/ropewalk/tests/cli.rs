@@ -188,3 +188,16 @@ fn manual_pages_are_written() {
     assert!(made.success());
     assert!(folder.path().join("ropewalk-check.1").exists());
 }
+
+#[test]
+fn a_name_that_does_not_resolve_is_a_warning() {
+    let peer = "[[peer]]\nname = \"b\"\npublic-key = \
+                \"hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\"\nendpoints = [\"b.invalid\"]\n";
+    let folder = folder(peer);
+    let found = check(folder.path(), &[]);
+    assert_eq!(found.status.code(), Some(0));
+    let stderr = text(&found.stderr);
+    // A resolver that does not answer in time is passed over.
+    let is_told = stderr.contains(":7:14: peer.endpoints: \"b.invalid\" does not resolve now");
+    assert!(stderr.is_empty() || is_told, "{stderr}");
+}

@@ -24,7 +24,13 @@ fn cable(profile: Profile) -> (Namespace, Namespace, Cable) {
     let cable = Cable::join(plugs.0, plugs.1, options).unwrap();
     cable.address(End::A, "10.0.0.1/24").unwrap();
     cable.address(End::B, "10.0.0.2/24").unwrap();
+    settle(&a, &b);
     (a, b, cable)
+}
+
+/// Waits until the cable passes packets, and the neighbours know each other.
+fn settle(a: &Namespace, b: &Namespace) {
+    echo::wait_reachable(a, b, far(), Duration::from_secs(5)).unwrap();
 }
 
 fn far() -> std::net::IpAddr {
@@ -36,13 +42,21 @@ fn delay_is_exact() {
     if !crate::can_run("delay_is_exact") {
         return;
     }
+    let _alone = crate::alone();
     let (a, b, _cable) = cable(Profile::line(100.0, 10));
     let report = echo::ping(&a, &b, far(), options(200)).unwrap();
     assert_eq!(report.received, 200, "{report:?}");
-    // Twice the goal of 0.3 ms each way, for a machine that does other things too.
-    let error = report.p50 - Duration::from_millis(20);
-    assert!(error < Duration::from_micros(1200), "{report:?}");
     assert!(report.min >= Duration::from_millis(20), "{report:?}");
+    // The goal is 0.3 ms each way; the machine may be doing other things too.
+    let error = |time: Duration| time.saturating_sub(Duration::from_millis(20));
+    assert!(
+        error(report.min) < Duration::from_micros(1200),
+        "{report:?}"
+    );
+    assert!(
+        error(report.p50) < Duration::from_micros(2500),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -50,14 +64,15 @@ fn cuts_are_silent_and_each_way() {
     if !crate::can_run("cuts_are_silent_and_each_way") {
         return;
     }
+    let _alone = crate::alone();
     let (a, b, cable) = cable(Profile::default());
     let reach = || echo::ping(&a, &b, far(), options(5)).unwrap().received;
-    assert_eq!(reach(), 5);
     for way in [Way::AToB, Way::BToA, Way::Both] {
         cable.cut(way);
         assert_eq!(reach(), 0, "{way:?}");
         assert!(a.link("line").unwrap().carrier);
         cable.heal();
+        settle(&a, &b);
         assert_eq!(reach(), 5, "after {way:?}");
     }
     assert!(cable.stats(Direction::AToB).cut > 0);
@@ -65,7 +80,7 @@ fn cuts_are_silent_and_each_way() {
     assert!(!a.link("line").unwrap().carrier);
     assert_eq!(reach(), 0);
     cable.set_carrier(End::A, true).unwrap();
-    assert_eq!(reach(), 5);
+    settle(&a, &b);
 }
 
 #[test]
@@ -73,8 +88,8 @@ fn large_packets_vanish_in_a_black_hole() {
     if !crate::can_run("large_packets_vanish_in_a_black_hole") {
         return;
     }
+    let _alone = crate::alone();
     let (a, b, cable) = cable(Profile::default());
-    assert_eq!(echo::ping(&a, &b, far(), options(2)).unwrap().received, 2);
     cable.update(Way::AToB, |profile| profile.mtu_black_hole = Some(1400));
     let receiver = b
         .enter(|| std::net::UdpSocket::bind("10.0.0.2:0"))
@@ -104,6 +119,7 @@ fn the_rate_is_what_tcp_gets() {
     if !crate::can_run("the_rate_is_what_tcp_gets") {
         return;
     }
+    let _alone = crate::alone();
     let (a, b, cable) = cable(Profile::line(40.0, 5));
     let tcp = TcpOptions {
         duration: Duration::from_secs(2),
@@ -127,8 +143,8 @@ fn loss_and_copies_are_seen_by_the_far_end() {
     if !crate::can_run("loss_and_copies_are_seen_by_the_far_end") {
         return;
     }
+    let _alone = crate::alone();
     let (a, b, cable) = cable(Profile::default());
-    assert_eq!(echo::ping(&a, &b, far(), options(2)).unwrap().received, 2);
     cable.update(Way::AToB, |profile| profile.loss = Loss::Random(0.5));
     let report = echo::ping(&a, &b, far(), options(300)).unwrap();
     assert!((90..210).contains(&report.received), "{report:?}");

@@ -24,6 +24,8 @@ pub(super) fn check(file: &Path, json: bool) -> anyhow::Result<u8> {
     };
     let mut warnings = config.warnings.clone();
     warnings.extend(machine_warnings(&config)?);
+    warnings.extend(machine::unresolved_names(&config));
+    warnings.sort_by_key(|warning| (warning.line, warning.column));
     if json {
         print_json(&ConfigErrors {
             errors: Vec::new(),
