@@ -10,7 +10,7 @@ use rand::Rng as _;
 use crate::{
     crypto::{ForwardSecretRng, MacGenerator, PublicKey},
     params::{
-        DOWN_PATIENCE, HANDSHAKE_CAP, HANDSHAKE_CAP_EARLY, HANDSHAKE_EARLY_FOR, HANDSHAKE_FIRST,
+        COVERED_PAUSE, DOWN_PATIENCE, HANDSHAKE_CAP, HANDSHAKE_CAP_EARLY, HANDSHAKE_EARLY_FOR, HANDSHAKE_FIRST,
         IDLE_PROBE, MAX_CANDIDATES,
     },
     sink::UplinkId,
@@ -91,11 +91,12 @@ impl Candidates {
         }
     }
 
-    /// Takes the candidates that are due and not `settled`.
+    /// Takes the candidates that are due and not `settled`. Those over a `covered` uplink can wait: all ends are reached.
     pub(crate) fn due(
         &mut self,
         now: Instant,
         settled: impl Fn(UplinkId, SocketAddr) -> bool,
+        covered: impl Fn(UplinkId) -> bool,
     ) -> Vec<(UplinkId, SocketAddr)> {
         let mut due = Vec::new();
         for candidate in &mut self.list {
@@ -103,7 +104,8 @@ impl Candidates {
                 continue;
             }
             due.push((candidate.uplink, candidate.remote));
-            candidate.next = now + candidate.pause;
+            let rare = candidate.pause >= HANDSHAKE_CAP_EARLY && covered(candidate.uplink);
+            candidate.next = now + if rare { COVERED_PAUSE } else { candidate.pause };
             let patient = now.saturating_duration_since(candidate.since) >= DOWN_PATIENCE;
             let cap = if patient { IDLE_PROBE } else { HANDSHAKE_CAP_EARLY };
             candidate.pause = (candidate.pause * 2).min(cap);

@@ -81,6 +81,7 @@ impl InFlight {
     }
 
     /// Bytes sent and neither acknowledged nor given up.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

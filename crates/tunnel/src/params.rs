@@ -74,6 +74,8 @@ pub const DOWN_PATIENCE: Duration = ms(600_000);
 pub const HANDSHAKE_FIRST: Duration = ms(100);
 /// Longest pause in the first minute of an outage, so that a peer which restarts without endpoints is found within a second.
 pub const HANDSHAKE_CAP_EARLY: Duration = ms(1_000);
+/// An address that can only be a second way between ends that have a good one is tried this rarely.
+pub const COVERED_PAUSE: Duration = ms(60_000);
 /// Longest pause later.
 pub const HANDSHAKE_CAP: Duration = ms(5_000);
 /// How long [`HANDSHAKE_CAP_EARLY`] holds.

@@ -72,7 +72,6 @@ pub(crate) struct Path {
     pub remote_role: RoleCode,
     /// Our uplink's device is there and has carrier.
     pub present: bool,
-    pub absent_since: Instant,
     /// The peer knows the id, and its address answered our challenge.
     pub agreed: bool,
     pub moving: Option<Moving>,
@@ -105,7 +104,6 @@ impl Path {
             local_role: RoleCode::default(),
             remote_role: RoleCode::default(),
             present: true,
-            absent_since: now,
             agreed: false,
             moving: None,
             live: Liveness::new(now),

@@ -38,6 +38,10 @@ const NAME: u8 = 7;
 const UPLINKS: u8 = 8;
 const VLANS: u8 = 9;
 const PEER_INSTANCE: u8 = 10;
+const VERSIONS: u8 = 11;
+
+/// The protocol versions that this implementation speaks, lowest and highest.
+pub const VERSIONS_SPOKEN: (u8, u8) = (1, 1);
 
 /// What one end says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Hello {
     pub vlans: Option<VlanSet>,
     /// The instance this node last knew of the other; 0: none.
     pub peer_instance: u64,
+    /// The protocol versions it speaks, lowest and highest: the highest that both speak is used.
+    pub versions: (u8, u8),
 }
 
 impl Default for Hello {
@@ -78,6 +84,7 @@ impl Default for Hello {
             uplinks: Vec::new(),
             vlans: None,
             peer_instance: 0,
+            versions: VERSIONS_SPOKEN,
         }
     }
 }
@@ -111,6 +118,7 @@ impl Hello {
             PEER_INSTANCE,
             &self.peer_instance.to_be_bytes(),
         );
+        put(&mut fields, VERSIONS, &[self.versions.0, self.versions.1]);
         fields.resize(HELLO_LEN, END);
         let mut out = [0; HELLO_LEN];
         out.copy_from_slice(&fields);
@@ -145,6 +153,13 @@ impl Hello {
         }
     }
 
+    /// The highest protocol version that both ends speak, if there is one.
+    #[must_use]
+    pub fn common_version(&self, other: &Self) -> Option<u8> {
+        let highest = self.versions.1.min(other.versions.1);
+        (highest >= self.versions.0.max(other.versions.0)).then_some(highest)
+    }
+
     fn read_field(&mut self, kind: u8, value: &[u8]) -> Result<(), Malformed> {
         match kind {
             INSTANCE => self.instance = u64::from_be_bytes(fixed(value)?),
@@ -157,6 +172,7 @@ impl Hello {
             UPLINKS => read_uplinks(&mut self.uplinks, value)?,
             VLANS => read_vlans(self.vlans.get_or_insert_default(), value)?,
             PEER_INSTANCE => self.peer_instance = u64::from_be_bytes(fixed(value)?),
+            VERSIONS => self.versions = fixed::<2>(value).map(|[low, high]| (low, high))?,
             _ => {}
         }
         Ok(())

@@ -59,11 +59,14 @@ pub struct Recipe {
     pub port_mtu: u16,
 }
 
+/// The true time at the beginning of every run, ns since 1970.
+pub const TRUE_TIME: i64 = 1_750_000_000_000_000_000;
+
 /// What a machine believes the time to be.
 #[derive(Clone, Copy, Debug)]
 pub struct WallClock {
-    /// At the beginning of the run, ns since 1970.
-    pub at_base: u64,
+    /// At the beginning of the run, ns since 1970; negative for one that starts at 1970 later.
+    pub at_base: i64,
 }
 
 /// See the module.
@@ -104,7 +107,7 @@ impl Host {
         Self {
             recipe,
             sockets,
-            wall: WallClock { at_base: 1_750_000_000_000_000_000 },
+            wall: WallClock { at_base: TRUE_TIME },
             node: None,
             asleep: false,
             latency: Duration::ZERO,

@@ -80,6 +80,8 @@ pub(crate) struct Link {
     /// The run of the peer that this session is with.
     pub instance: u64,
     pub paths: Vec<Path>,
+    /// The uplinks that the peer told of in its Hello.
+    peer_uplinks: Vec<u8>,
     pub counters: Counters,
     by_id: [u8; 256],
     /// Path id 0, on which pairs of uplinks meet before they have an id.
@@ -99,11 +101,13 @@ pub(crate) struct Link {
     next_path_id: u8,
     rng: ForwardSecretRng,
     scratch: Vec<Carried>,
+    fallen: bool,
 }
 
 /// What a session is made with.
 pub(crate) struct LinkConfig {
     pub instance: u64,
+    pub peer_uplinks: Vec<u8>,
     pub mode: Mode,
     pub we_are_lower: bool,
     /// Longest record we take, and the peer takes, bytes.
@@ -117,6 +121,7 @@ impl Link {
         let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             instance: config.instance,
+            peer_uplinks: config.peer_uplinks,
             paths: Vec::new(),
             counters: Counters::default(),
             by_id: [0; 256],
@@ -136,6 +141,7 @@ impl Link {
             next_path_id: 1,
             rng: config.rng,
             scratch: Vec::new(),
+            fallen: false,
         }
     }
 
@@ -174,6 +180,11 @@ impl Link {
     /// Whether the peer can be talked to at all.
     pub(crate) fn answers(&self) -> bool {
         self.paths.iter().any(Path::answers)
+    }
+
+    /// Whether a path went down since the last call.
+    pub(crate) fn take_fallen(&mut self) -> bool {
+        std::mem::take(&mut self.fallen)
     }
 
     /// The slowest round trip, for how long old keys stay.
@@ -249,6 +260,7 @@ impl Link {
         self.rank(context.now);
         if !self.paths[path].usable() {
             self.reinject(path, context);
+            self.fallen |= self.paths[path].live.state() == State::Down;
         }
         self.status.changed(context.now);
         let path = &self.paths[path];
@@ -340,6 +352,14 @@ impl Link {
     pub(crate) fn excluded(&self, path: usize) -> Option<&'static str> {
         let usable = self.paths[path].usable();
         usable.then(|| self.scheduler.excluded(path)).flatten().map(crate::scheduler::Excluded::as_str)
+    }
+
+    /// Whether `uplink` and every uplink of the peer have a path for which `good` holds. Then another address over `uplink` can
+    /// at best be a second way between the same ends.
+    pub(crate) fn covers(&self, uplink: UplinkId, good: impl Fn(&Path) -> bool) -> bool {
+        let mut ours = self.paths.iter().filter(|path| good(path));
+        let reaches = |id: u8| self.paths.iter().any(|path| path.remote_uplink == id && good(path));
+        ours.any(|path| path.uplink == uplink) && self.peer_uplinks.iter().all(|&id| reaches(id))
     }
 
     /// Whether we send data on `path`.

@@ -62,6 +62,9 @@ impl Peer {
         }
         let index = self.new_index();
         let hello = self.hello(0, wall_ns);
+        if hello.common_version(&received.hello).is_none() {
+            return self.drops.count(Drop::BadHandshake);
+        }
         let Ok((established, mut response)) = responder.respond(&self.config.preshared_key, &hello, index) else {
             return self.drops.count(Drop::BadHandshake);
         };
@@ -228,6 +231,7 @@ impl Peer {
             uplinks: uplinks.map(|(id, &role): (usize, &RoleCode)| (id as u8, role)).collect(),
             vlans: Some(self.config.vlans.clone()).filter(|vlans| !vlans.is_all()),
             peer_instance: self.link.as_ref().map_or(0, |link| link.instance),
+            ..Hello::default()
         }
     }
 

@@ -314,6 +314,7 @@ impl Peer {
             }
             let config = LinkConfig {
                 instance,
+                peer_uplinks: hello.uplinks.iter().map(|&(id, _)| id).collect(),
                 mode: self.config.mode,
                 we_are_lower: self.config.local_key < self.config.public_key,
                 max_record_in: self.config.max_frame,
@@ -469,6 +470,10 @@ impl Peer {
         if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
             link.on_timeout(&mut context);
         }
+        if self.link.as_mut().is_some_and(Link::take_fallen) {
+            // Ways that were superfluous until now may be the only ones.
+            self.candidates.hurry(now);
+        }
         self.challenge_candidates(now, sink);
         self.handshake_if_due(now, wall_ns, local, sink);
         self.flush(now, sink);
@@ -503,7 +508,7 @@ impl Peer {
         })
     }
 
-    /// Whether a candidate needs no challenge: it is a path, or cannot be tried, or its uplink has a usable path to another address of the same end.
+    /// Whether a candidate needs no challenge: it is a path already, or cannot be tried.
     fn is_settled(&self, uplink: UplinkId, remote: SocketAddr) -> bool {
         let known = self.link.as_ref().is_some_and(|link| {
             link.path_at(uplink, remote).is_some_and(|at| link.paths[at].agreed)
@@ -525,7 +530,12 @@ impl Peer {
             .map(|c| (c.uplink, c.remote))
             .filter(|&(uplink, remote)| self.is_settled(uplink, remote))
             .collect();
-        let due = self.candidates.due(now, |uplink, remote| settled.contains(&(uplink, remote)));
+        let link = self.link.as_ref();
+        let due = self.candidates.due(
+            now,
+            |uplink, remote| settled.contains(&(uplink, remote)),
+            |uplink| link.is_some_and(|link| link.covers(uplink, Path::usable)),
+        );
         if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
             for (uplink, remote) in due {
                 link.challenge(uplink, remote, None, None, &mut context);

@@ -70,7 +70,11 @@ impl Peer {
                 p.uplink == candidate.uplink
                     && (p.remote == candidate.remote || candidate.source == crate::dial::Source::Learned)
             });
-            if !known {
+            let superfluous = self
+                .link
+                .as_ref()
+                .is_some_and(|link| link.covers(candidate.uplink, |path| path.agreed));
+            if !known && !superfluous {
                 paths.push(self.candidate_snapshot(candidate));
             }
         }

@@ -20,9 +20,10 @@ fn hello() -> impl Strategy<Value = Hello> {
         uplinks,
         vlans,
         any::<u64>(),
+        any::<(u8, u8)>(),
     )
         .prop_map(
-            |(numbers, max_frame, name, uplinks, vlans, peer_instance)| Hello {
+            |(numbers, max_frame, name, uplinks, vlans, peer_instance, versions)| Hello {
                 instance: numbers.0,
                 timestamp: numbers.1,
                 generation: numbers.2,
@@ -41,6 +42,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                     }))
                 }),
                 peer_instance,
+                versions,
             },
         )
 }
@@ -68,8 +70,8 @@ fn the_largest_hello_fits() {
     assert_eq!(read.uplinks.len(), MAX_UPLINKS);
     assert_eq!(read.vlans.unwrap().len(), MAX_VLAN_RANGES);
     assert_eq!(read.peer_instance, 0, "the last field was not cut off");
-    let used = 3 * 10 + 8 * 4 + 4 * 2 + 1 + MAX_NAME_LEN + 2 * MAX_UPLINKS + 4 * MAX_VLAN_RANGES;
-    const { assert!(MAX_NAME_LEN + 2 * MAX_UPLINKS + 4 * MAX_VLAN_RANGES + 71 <= HELLO_LEN) }
+    let used = 3 * 11 + 8 * 4 + 4 * 2 + 1 + 2 + MAX_NAME_LEN + 2 * MAX_UPLINKS + 4 * MAX_VLAN_RANGES;
+    const { assert!(MAX_NAME_LEN + 2 * MAX_UPLINKS + 4 * MAX_VLAN_RANGES + 76 <= HELLO_LEN) }
     assert!(hello.encode()[used..].iter().all(|&byte| byte == 0));
     assert_ne!(hello.encode()[..used], [0; HELLO_LEN][..used]);
 }
@@ -94,7 +96,7 @@ fn bytes_of_the_protocol_page() {
     let bytes = hello.encode();
     assert_eq!(bytes[..11], [1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7]);
     let tail = [
-        8, 0, 2, 3, 0x81, 9, 0, 4, 0, 10, 0, 11, 10, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0,
+        8, 0, 2, 3, 0x81, 9, 0, 4, 0, 10, 0, 11, 10, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 2, 1, 1,
     ];
     let at = bytes
         .windows(tail.len())
@@ -201,4 +203,13 @@ proptest! {
     fn random_bytes(bytes in vec(any::<u8>(), 0..600)) {
         let _ = Hello::decode(&bytes);
     }
+}
+
+#[test]
+fn the_highest_common_version_is_used() {
+    let speaking = |versions| Hello { versions, ..Hello::default() };
+    let common = |a, b| speaking(a).common_version(&speaking(b));
+    assert_eq!(common((1, 1), (1, 1)), Some(1));
+    assert_eq!(common((1, 3), (2, 5)), Some(3));
+    assert_eq!(common((1, 1), (2, 5)), None);
 }

@@ -1,0 +1,135 @@
+//! One wake-up of a machine, as the program's loop does it: take in, do what is due, flush, ask when to wake next.
+
+use node::{Arrival, Io, NodeCommand, NodeEvent, PortIndex, UplinkId};
+use rand::Rng as _;
+
+use super::{Happening, Packet, World};
+
+/// What wakes a machine.
+pub(super) enum Input {
+    /// A datagram at an uplink.
+    Datagram(u8, Packet),
+    /// Frames at a port.
+    Frames(u16, Vec<Vec<u8>>),
+    /// An order.
+    Command(NodeCommand),
+    /// Time.
+    Nothing,
+}
+
+impl World {
+    /// Switches a machine's node on.
+    pub fn boot(&mut self, at: usize) {
+        self.trace(|| format!("{} starts", self.hosts[at].recipe.name));
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        let node = self.hosts[at].make_node(seed, &self.public_keys, self.now);
+        let host = &mut self.hosts[at];
+        host.node = Some(node);
+        host.asleep = false;
+        host.boots += 1;
+        for command in host.first_commands() {
+            self.command(at, command);
+        }
+    }
+
+    /// Ends a machine's node without a word.
+    pub fn crash(&mut self, at: usize) {
+        self.trace(|| format!("{} crashes", self.hosts[at].recipe.name));
+        self.hosts[at].node = None;
+        self.hosts[at].timer = None;
+    }
+
+    /// A machine wakes from sleep.
+    pub fn wake(&mut self, at: usize) {
+        self.trace(|| format!("{} wakes", self.hosts[at].recipe.name));
+        self.hosts[at].asleep = false;
+        self.step(at, Input::Nothing);
+    }
+
+    pub(super) fn on_alarm(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        if host.alarm.is_some_and(|alarm| alarm <= self.now) {
+            host.alarm = None;
+        }
+        if !host.runs() {
+            return;
+        }
+        match host.timer {
+            Some(timer) if timer + host.latency <= self.now => self.step(at, Input::Nothing),
+            _ => self.set_alarm(at),
+        }
+    }
+
+    pub(super) fn step(&mut self, at: usize, input: Input) {
+        let now = self.now;
+        let elapsed = self.elapsed();
+        let host = &mut self.hosts[at];
+        if !host.runs() {
+            return;
+        }
+        let Some(node) = &mut host.node else { return };
+        let second = host.second.at(elapsed);
+        let wall = host.wall.at_base.saturating_add(elapsed.as_nanos() as i64).max(0) as u64;
+        let mut io = Io { datagrams: &mut host.datagrams, frames: &mut host.frames };
+        match input {
+            Input::Datagram(uplink, mut packet) => {
+                second.taken += packet.bytes.len() as u64;
+                let local = Some(packet.dst.ip());
+                let arrival = Arrival { uplink: UplinkId(uplink), remote: packet.src, local };
+                node.handle_datagram(&arrival, &mut packet.bytes, now, wall, &mut io);
+            }
+            Input::Frames(port, frames) => {
+                for frame in frames {
+                    second.taken += frame.len() as u64;
+                    node.handle_frame(PortIndex(port), &frame, now, &mut io);
+                }
+            }
+            Input::Command(command) => {
+                node.handle_command(command, now, &mut io);
+            }
+            Input::Nothing => {}
+        }
+        if host.timer.is_some_and(|timer| timer <= now) {
+            second.timeouts += 1;
+            node.handle_timeout(now, wall, &mut io);
+        }
+        node.flush(now, &mut io);
+        host.timer = node.poll_timeout(now);
+        let events: Vec<NodeEvent> = std::iter::from_fn(|| node.poll_event()).collect();
+        second.events += events.len() as u32;
+        let memory = node.memory();
+        for event in events {
+            self.trace(|| format!("{}: {:?}", self.hosts[at].recipe.name, event.event));
+        }
+        self.drain(at, memory);
+    }
+
+    /// Passes on what the node left in its sinks.
+    fn drain(&mut self, at: usize, memory: usize) {
+        let mut frames = std::mem::take(&mut self.hosts[at].frames.sent);
+        for (port, frame) in frames.drain(..) {
+            self.on_frame(at, port.0, &frame);
+        }
+        self.hosts[at].frames.sent = frames;
+        let mut datagrams = std::mem::take(&mut self.hosts[at].datagrams.sent);
+        for (target, bytes) in datagrams.drain(..) {
+            self.hosts[at].second.sent += bytes.len() as u64;
+            self.send(at, &target, bytes);
+        }
+        let host = &mut self.hosts[at];
+        host.datagrams.sent = datagrams;
+        self.checks.bounded(&host.recipe.name, &host.second, memory, self.now);
+        self.set_alarm(at);
+    }
+
+    fn set_alarm(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        let Some(timer) = host.timer else { return };
+        let wanted = timer.max(self.now) + host.latency;
+        if host.alarm.is_none_or(|alarm| wanted < alarm) {
+            host.alarm = Some(wanted);
+            self.schedule(wanted, Happening::Alarm(at));
+        }
+    }
+}
