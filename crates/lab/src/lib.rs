@@ -15,11 +15,11 @@ pub mod namespace;
 pub mod topology;
 pub mod transfer;
 
-pub use cable::{Cable, CableOptions, Profile};
+pub use cable::{Cable, CableOptions, Jitter, Loss, Profile, QueueLimit};
 pub use daemon::{Daemon, DaemonOptions};
-pub use meter::{Meter, MeterOptions};
+pub use meter::{Meter, MeterEnd, MeterOptions};
 pub use namespace::Namespace;
-pub use topology::{Router, Segment, Veth};
+pub use topology::{Plug, Router, Segment, Veth};
 
 /// One direction of a line between the ends `a` and `b`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

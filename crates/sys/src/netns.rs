@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
 
-use rustix::mount::{MountFlags, UnmountFlags, mount_bind, unmount};
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 
 use crate::raw;
 
@@ -232,19 +232,6 @@ fn refusal(error: &io::Error) -> String {
         return "the kernel has none: CONFIG_USER_NS".into();
     }
     format!("the kernel said: {error}; a container or seccomp policy forbids it")
-}
-
-/// Mounts an empty directory over `path`, visible in this mount namespace only.
-///
-/// For tests that need a writable `/run` inside [`userns_root`].
-pub fn mount_tmpfs(path: &Path) -> io::Result<()> {
-    Ok(rustix::mount::mount(
-        "tmpfs",
-        path,
-        "tmpfs",
-        MountFlags::empty(),
-        None,
-    )?)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
@@ -50,16 +50,13 @@ pub struct Event {
 /// Room for the events of one [`Poller::wait`].
 pub struct Events {
     slots: Vec<epoll::Event>,
-    capacity: usize,
 }
 
 impl Events {
     /// Room for `capacity` events; more stay ready for the next wait.
     pub fn with_capacity(capacity: usize) -> Self {
-        let capacity = capacity.max(1);
         Self {
-            slots: Vec::with_capacity(capacity),
-            capacity,
+            slots: Vec::with_capacity(capacity.max(1)),
         }
     }
 
@@ -116,19 +113,31 @@ impl Poller {
 
     /// Waits until something is ready or `timeout` has passed (`None`: for ever).
     ///
-    /// The time-out has the resolution of the thread's timer slack (see
-    /// [`crate::thread::precise_timers`]), nanoseconds from Linux 5.11 on. A signal ends the wait
-    /// early, without events.
+    /// The time-out is exact to the thread's timer slack (see [`crate::thread::precise_timers`]). A
+    /// signal ends the wait early, without events.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.slots.clear();
+        let mut timeout = timeout;
+        if let Some(fine) = timeout.filter(|time| time.subsec_nanos() % 1_000_000 != 0) {
+            // epoll_wait counts milliseconds, and epoll_pwait2 is newer than Linux 5.10 and than
+            // many seccomp filters; an epoll descriptor can itself be waited for, exactly.
+            self.wait_ready(fine)?;
+            timeout = Some(Duration::ZERO);
+        }
         let timeout = timeout.map(timespec);
         let room = rustix::buffer::spare_capacity(&mut events.slots);
         match epoll::wait(&self.epoll, room, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        debug_assert!(events.slots.capacity() >= events.capacity);
-        Ok(())
+    }
+
+    fn wait_ready(&self, timeout: Duration) -> io::Result<()> {
+        let mut fds = [PollFd::new(&self.epoll, PollFlags::IN)];
+        match poll(&mut fds, Some(&timespec(timeout))) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -294,6 +303,24 @@ mod tests {
         assert_eq!(tokens(&poller, Duration::from_secs(5)), [1]);
         timer.disarm().unwrap();
         assert_eq!(tokens(&poller, Duration::from_millis(2)), []);
+    }
+
+    #[test]
+    fn waits_are_finer_than_milliseconds() {
+        crate::thread::precise_timers().unwrap();
+        let poller = Poller::new().unwrap();
+        let waker = Waker::new().unwrap();
+        poller.add(&waker, 5, Interest::Read).unwrap();
+        let wait = Duration::from_micros(300);
+        let shortest = (0..50).map(|_| {
+            let start = Instant::now();
+            assert_eq!(tokens(&poller, wait), []);
+            start.elapsed()
+        });
+        let shortest = shortest.min().unwrap();
+        assert!(shortest >= wait && shortest < 3 * wait, "{shortest:?}");
+        waker.wake();
+        assert_eq!(tokens(&poller, wait), [5]);
     }
 
     #[test]

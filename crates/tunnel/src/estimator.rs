@@ -34,6 +34,8 @@ impl WindowedMax {
 }
 
 const LOSS_SECONDS: usize = 10;
+/// Datagrams in the loss window that make its ratio worth acting on.
+const ENOUGH_TO_JUDGE: u64 = 20;
 
 /// Datagrams sent and lost in each of the last ten seconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,12 +56,13 @@ impl LossWindow {
         slot.1 = slot.1.saturating_add(lost);
     }
 
-    fn ratio(&self) -> Option<f64> {
+    /// Share lost, if the fate of at least `least` datagrams is known.
+    fn ratio(&self, least: u64) -> Option<f64> {
         let (arrived, lost) = self
             .seconds
             .iter()
             .fold((0u64, 0u64), |(a, l), &(arrived, lost)| (a + u64::from(arrived), l + u64::from(lost)));
-        (arrived + lost > 0).then(|| lost as f64 / (arrived + lost) as f64)
+        (arrived + lost >= least).then(|| lost as f64 / (arrived + lost) as f64)
     }
 }
 
@@ -129,7 +132,12 @@ impl Estimator {
 
     /// Share of datagrams lost in the last ten seconds, 0 to 1.
     pub(crate) fn loss(&self) -> Option<f64> {
-        self.loss.ratio()
+        self.loss.ratio(1)
+    }
+
+    /// The same, once there are enough datagrams to judge a path by it: one lost probe of three is no third of the traffic.
+    pub(crate) fn proven_loss(&self) -> Option<f64> {
+        self.loss.ratio(ENOUGH_TO_JUDGE)
     }
 
     /// How long acknowledgements may be silent before it means something.
@@ -151,6 +159,11 @@ impl Estimator {
     /// Forgets delays, for a path that leads elsewhere now. Loss stays.
     pub(crate) fn start_again(&mut self) {
         *self = Self { loss: self.loss, ..Self::new(self.epoch) };
+    }
+
+    /// Forgets losses: they were those of an outage.
+    pub(crate) fn forget_loss(&mut self) {
+        self.loss = LossWindow::default();
     }
 
     fn bucket(&self, now: Instant) -> u64 {

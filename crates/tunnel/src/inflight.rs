@@ -236,6 +236,13 @@ impl InFlight {
         }
     }
 
+    /// Forgets all but the newest `keep` datagrams: on a dead path nobody acknowledges them.
+    pub(crate) fn forget_oldest(&mut self, keep: usize) {
+        while self.sent.len() > keep.max(1) {
+            self.pop_front();
+        }
+    }
+
     /// Forgets what is in flight: nobody will acknowledge it (the path died or moved).
     pub(crate) fn give_up(&mut self) {
         self.first = self.next_number();

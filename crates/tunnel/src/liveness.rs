@@ -108,7 +108,9 @@ impl Liveness {
                 Some(if last && silent <= now { dead.max(silent) } else { silent })
             }
             State::Suspect => Some(self.since + patience.suspicion * DEAD_PERIODS),
-            State::Probing if self.was_up => Some(self.since + RESTORE_PATIENCE),
+            State::Probing if self.was_up => {
+                Some(self.since + RESTORE_PATIENCE.max(patience.suspicion * DEAD_PERIODS))
+            }
             State::Probing | State::Down => None,
         }
     }

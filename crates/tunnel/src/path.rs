@@ -6,7 +6,7 @@ use std::{
 };
 
 use wire::{
-    control::{Admin, PathState as WireState, Role, RoleCode, put_padding},
+    control::{AckHeader, Admin, PathState as WireState, Role, RoleCode, put_ack, put_padding},
     datagram::{HEADER_LEN, Header, OVERHEAD, TAG_LEN},
     payload::{PieceWriter, payload_len, write_payload},
 };
@@ -165,6 +165,14 @@ impl Path {
         }
         write(&mut self.open.control);
         self.open.eliciting |= eliciting;
+    }
+
+    /// Acknowledges what arrived on this path, on this path.
+    pub(crate) fn acknowledge_here(&mut self, header: &AckHeader, sending: &mut Sending<'_>) {
+        if self.open.control.len() > usize::from(BASE_MTU) / 2 {
+            self.flush(sending);
+        }
+        put_ack(&mut self.open.control, header, self.acks.ranges());
     }
 
     /// Marks the open datagram as carrying STATUS number `sequence`.

@@ -36,6 +36,8 @@ pub enum Excluded {
     Role,
     /// It shares an uplink, at one end, with a path that carries.
     SharesUplink,
+    /// So much worse than the best that flows on it would suffer.
+    Quality,
     /// The mode uses fewer paths.
     Standby,
 }
@@ -48,6 +50,7 @@ impl Excluded {
             Self::HoldDown => "hold-down",
             Self::Role => "role",
             Self::SharesUplink => "shares-uplink",
+            Self::Quality => "quality",
             Self::Standby => "standby",
         }
     }
@@ -69,6 +72,8 @@ pub(crate) struct Scheduler {
     excluded: [Option<Excluded>; MAX_PATHS],
     active: Option<usize>,
     challenger: Option<(usize, Instant)>,
+    /// Paths left out of `balance` for their quality.
+    poor: [bool; MAX_PATHS],
     flows: Vec<Bucket>,
     load: [u64; MAX_PATHS],
 }
@@ -81,6 +86,7 @@ impl Scheduler {
             excluded: [None; MAX_PATHS],
             active: None,
             challenger: None,
+            poor: [false; MAX_PATHS],
             flows: Vec::new(),
             load: [0; MAX_PATHS],
         }
@@ -104,6 +110,9 @@ impl Scheduler {
                 c if Some(c.role) != role => Some(Excluded::Role),
                 _ => None,
             };
+        }
+        if matches!(self.mode, Mode::Balance | Mode::Aggregate) {
+            self.leave_out_poor(&mut tier);
         }
         self.take_disjoint(&tier);
         for load in &mut self.load {
@@ -180,6 +189,19 @@ impl Scheduler {
         if let Some(at) = tier.iter().position(|c| Some(c.path) == self.active) {
             tier[..=at].rotate_right(1);
         }
+    }
+
+    /// A flow cannot choose its path, so `balance` offers none on which it would fare far worse. With hysteresis.
+    fn leave_out_poor(&mut self, tier: &mut Vec<&Candidate>) {
+        let best = tier.iter().map(|c| c.cost).min().unwrap_or(0);
+        tier.retain(|c| {
+            let limit = if self.poor[c.path] { best * 3 + 150_000 } else { best * 4 + 200_000 };
+            self.poor[c.path] = c.cost > limit;
+            if self.poor[c.path] {
+                self.excluded[c.path] = Some(Excluded::Quality);
+            }
+            !self.poor[c.path]
+        });
     }
 
     fn take_disjoint(&mut self, tier: &[&Candidate]) {
@@ -323,6 +345,20 @@ mod tests {
         scheduler.rank(&mesh, now);
         assert_eq!(scheduler.choose(9, 1, now), [Some(0), Some(3)]);
         assert_eq!(scheduler.excluded(1), Some(Excluded::SharesUplink));
+    }
+
+    #[test]
+    fn balance_leaves_out_a_path_on_which_flows_would_suffer() {
+        let now = epoch();
+        let mut scheduler = Scheduler::new(Mode::Balance);
+        scheduler.rank(&[candidate(0, 20_000), candidate(1, 270_000)], now);
+        assert!(scheduler.carries(1));
+        scheduler.rank(&[candidate(0, 20_000), candidate(1, 290_000)], now);
+        assert_eq!((scheduler.carries(1), scheduler.excluded(1)), (false, Some(Excluded::Quality)));
+        scheduler.rank(&[candidate(0, 20_000), candidate(1, 220_000)], now);
+        assert!(!scheduler.carries(1));
+        scheduler.rank(&[candidate(0, 20_000), candidate(1, 200_000)], now);
+        assert!(scheduler.carries(1));
     }
 
     #[test]

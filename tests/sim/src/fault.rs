@@ -61,7 +61,9 @@ pub enum Fault {
     Boot(usize, Option<i64>),
     /// A machine falls asleep.
     Sleep(usize),
-    /// It wakes.
+    /// A node is stopped; what arrives waits.
+    Freeze(usize),
+    /// A machine wakes, or its node goes on.
     Wake(usize),
     /// A machine's wall clock jumps by this many seconds.
     ClockJump(usize, i64),
@@ -98,6 +100,7 @@ impl World {
                 self.boot(host);
             }
             Fault::Sleep(host) => self.hosts[host].asleep = true,
+            Fault::Freeze(host) => self.hosts[host].frozen = self.hosts[host].frozen.take().or_else(|| Some(Vec::new())),
             Fault::Wake(host) => self.wake(host),
             Fault::ClockJump(host, seconds) => {
                 let wall = &mut self.hosts[host].wall.at_base;

@@ -20,6 +20,8 @@ pub struct Head {
     pub src: Mac,
     /// Outer C-VLAN, 0 for none.
     pub vlan: u16,
+    /// Priority in its tag; 0 where the frame enters without a tag.
+    pub priority: u16,
     /// A tag that the switch does not look at: (TPID, VLAN).
     pub inner: Option<(u16, u16)>,
     /// Number of the stream; also gives its UDP ports.
@@ -34,7 +36,7 @@ impl Head {
         out.extend(self.src.0);
         if self.vlan != 0 && tagged {
             put16(out, TPID_C);
-            put16(out, self.vlan | 3 << 13);
+            put16(out, self.vlan | self.priority << 13);
         }
         if let Some((tpid, vlan)) = self.inner {
             put16(out, tpid);
@@ -94,7 +96,7 @@ mod tests {
     #[test]
     fn frames_of_all_forms_name_themselves() {
         for (vlan, inner) in [(0, None), (10, None), (10, Some((0x8100, 20))), (0, Some((0x88a8, 7)))] {
-            let head = Head { dst: Mac([2; 6]), src: Mac([4; 6]), vlan, inner, stream: 3 };
+            let head = Head { dst: Mac([2; 6]), src: Mac([4; 6]), vlan, priority: 3, inner, stream: 3 };
             for payload in [46, 47, 1500, 9000] {
                 let mut out = Vec::new();
                 head.write(77, payload, true, &mut out);

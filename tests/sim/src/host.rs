@@ -14,6 +14,7 @@ use crate::{
     checks::Second,
     nat::Nat,
     outbox::{Datagrams, Frames},
+    world::Packet,
 };
 
 /// The socket of one uplink.
@@ -81,6 +82,8 @@ pub struct Host {
     pub node: Option<Node>,
     /// It sleeps: nothing happens, datagrams are lost.
     pub asleep: bool,
+    /// Its node is stopped: datagrams wait here (uplink, packet).
+    pub frozen: Option<Vec<(u8, Packet)>>,
     /// How late it wakes up when a timer is due.
     pub latency: Duration,
     /// When its node wants to be woken.
@@ -110,6 +113,7 @@ impl Host {
             wall: WallClock { at_base: TRUE_TIME },
             node: None,
             asleep: false,
+            frozen: None,
             latency: Duration::ZERO,
             timer: None,
             alarm: None,
@@ -124,7 +128,7 @@ impl Host {
     /// Whether its node can do something.
     #[must_use]
     pub fn runs(&self) -> bool {
-        self.node.is_some() && !self.asleep
+        self.node.is_some() && !self.asleep && self.frozen.is_none()
     }
 
     /// A new node of this machine. `public_keys`: of all machines.

@@ -9,6 +9,7 @@
 
 pub mod attack;
 pub mod checks;
+pub mod expect;
 pub mod fault;
 pub mod frame;
 pub mod host;

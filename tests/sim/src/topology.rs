@@ -36,7 +36,7 @@ pub struct PairSpec {
     pub dials: [bool; 2],
     /// Which lines use IPv6.
     pub v6: Vec<bool>,
-    /// Ports of both machines.
+    /// Ports of both machines; the first takes frames with and without tags, the others only without.
     pub ports: Vec<PortVlans>,
     /// MTU of the ports.
     pub port_mtu: u16,

@@ -94,6 +94,8 @@ impl Stream {
             dst: mac(spec.to, pair),
             src: mac(spec.from.0, pair),
             vlan: spec.vlan,
+            // Only port 0 takes tags: see `PairSpec::ports`.
+            priority: if spec.from.1 == 0 { 3 } else { 0 },
             inner: spec.inner,
             stream: id,
         };

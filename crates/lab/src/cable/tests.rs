@@ -49,12 +49,9 @@ fn delay_is_exact() {
     assert!(report.min >= Duration::from_millis(20), "{report:?}");
     // The goal is 0.3 ms each way; the machine may be doing other things too.
     let error = |time: Duration| time.saturating_sub(Duration::from_millis(20));
+    assert!(error(report.min) < Duration::from_micros(600), "{report:?}");
     assert!(
-        error(report.min) < Duration::from_micros(1200),
-        "{report:?}"
-    );
-    assert!(
-        error(report.p50) < Duration::from_micros(2500),
+        error(report.p50) < Duration::from_micros(1200),
         "{report:?}"
     );
 }

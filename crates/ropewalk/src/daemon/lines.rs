@@ -38,6 +38,8 @@ pub(super) struct Lines {
     lines: Vec<Line>,
     listen: Vec<SocketAddr>,
     own: Vec<u32>,
+    /// A line without a device beside lines with one: they share the port by saying so.
+    mixed: bool,
     handle: Handle,
     netlink: Netlink,
     changed: Arc<Notify>,
@@ -64,8 +66,10 @@ impl Lines {
             told: None,
             complained: None,
         });
+        let has_device = |uplink: &UplinkConfig| uplink.device.is_some();
+        let mixed = config.uplinks.iter().any(has_device) && !config.uplinks.iter().all(has_device);
         let mut lines =
-            Self { lines: lines.collect(), listen: config.node.listen.clone(), own, handle, netlink, changed };
+            Self { lines: lines.collect(), listen: config.node.listen.clone(), own, mixed, handle, netlink, changed };
         let links = lines.netlink.links().await.unwrap_or_default();
         for at in 0..lines.lines.len() {
             let name = lines.lines[at].config.name.clone();
@@ -174,7 +178,7 @@ impl Lines {
         let sockets = if index == line.bound {
             None
         } else {
-            match index.map(|_| open_sockets(&line.config, line.mark, &self.listen)) {
+            match index.map(|_| open_sockets(&line.config, line.mark, self.mixed, &self.listen)) {
                 None => {
                     line.bound = None;
                     Some(Vec::new())
@@ -242,6 +246,7 @@ fn state_of(config: &UplinkConfig, link: Option<&Link>, readdressed: bool) -> Up
 fn open_sockets(
     config: &UplinkConfig,
     mark: Option<u32>,
+    share_port: bool,
     listen: &[SocketAddr],
 ) -> io::Result<Vec<UdpSocket>> {
     let mut addresses = Vec::new();
@@ -257,7 +262,7 @@ fn open_sockets(
             addr,
             device: config.device.clone(),
             mark,
-            share_port: false,
+            share_port,
             recv_buffer: Some(SOCKET_BUFFER),
             send_buffer: Some(SOCKET_BUFFER),
         })

@@ -20,6 +20,8 @@ use super::{Request, lines::Lines, sinks::{Outbox, Ports}};
 /// Frames read from one TAP, and receive calls made on one socket, in a wake-up: a flood on one must not starve the rest.
 const FRAMES_PER_WAKE: usize = 128;
 const RECEIVES_PER_WAKE: usize = 16;
+/// Descriptors served in a wake-up; others stay ready.
+const MAX_READY: usize = 64;
 /// Wait at most this long, so that a stuck clock shows.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Largest frame a TAP gives: 64 KiB and a header.
@@ -44,7 +46,7 @@ pub(super) struct Loop {
 
 /// Buffers of one receive call.
 struct Receive {
-    buffers: Vec<Vec<u8>>,
+    buffers: [Vec<u8>; BATCH_SIZE],
     metas: Vec<Meta>,
 }
 
@@ -78,7 +80,7 @@ impl Loop {
             poller,
             clock,
             receive: Receive {
-                buffers: (0..BATCH_SIZE).map(|_| vec![0; RECV_BUFFER_SIZE]).collect(),
+                buffers: std::array::from_fn(|_| vec![0; RECV_BUFFER_SIZE]),
                 metas: vec![Meta::default(); BATCH_SIZE],
             },
             frame: vec![0; FRAME_BUFFER],
@@ -88,7 +90,8 @@ impl Loop {
 
     /// Runs until told to end.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
-        let mut ready = Events::with_capacity(64);
+        let mut ready = Events::with_capacity(MAX_READY);
+        let mut tokens: Vec<u64> = Vec::with_capacity(MAX_READY);
         loop {
             let before = self.clock.now();
             let due = self.node.poll_timeout(before);
@@ -96,7 +99,8 @@ impl Loop {
             self.poller.wait(&mut ready, Some(wait.min(LONGEST_WAIT)))?;
             let now = self.clock.now();
             self.outbox.begin(now);
-            let tokens: Vec<u64> = ready.iter().map(|event| event.token).collect();
+            tokens.clear();
+            tokens.extend(ready.iter().map(|event| event.token));
             // Datagrams first: an acknowledgement that is here already must count before a timer does.
             for &token in tokens.iter().filter(|&&token| token < TAP_BASE) {
                 self.read_socket(token, now);
@@ -138,8 +142,7 @@ impl Loop {
                 let Some((_, socket)) = line.and_then(|line| line.sockets.get(at)) else {
                     return;
                 };
-                let mut slices: Vec<IoSliceMut<'_>> =
-                    self.receive.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+                let mut slices = self.receive.buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
                 socket.recv(&mut slices, &mut self.receive.metas)
             };
             match filled {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wire::{
-    control::{Ack, Control, Controls, put_ack},
+    control::{Ack, Admin, Control, Controls, put_ack},
     payload::Payload,
 };
 
@@ -189,12 +189,16 @@ impl Link {
 
     fn on_answer(&mut self, at: usize, now: Instant, context: &mut Context<'_>) {
         let path = &mut self.paths[at];
-        if !path.agreed || !path.present {
+        if !path.agreed || !path.present || path.admin == Admin::Down {
             return;
         }
         let before = path.live.state();
         path.live.on_answer(now);
         let after = path.live.state();
+        if before == State::Probing && after == State::Up {
+            // What was lost while it was dead says nothing about how good it is.
+            path.estimator.forget_loss();
+        }
         if before != after {
             self.on_path_changed(at, context);
         }
@@ -236,18 +240,12 @@ impl Link {
                 // Acknowledgements of a free line do not cost money on a metered one.
                 self.paths[other].role() <= path.role() || !path.live_and_well()
             });
-        for carrier in [Some(at), elsewhere].into_iter().flatten() {
-            let Some(header) = self.paths[at].acks.header(self.paths[at].id, now, self.epoch) else {
-                return;
-            };
-            let Ok([source, carrier]) = self.paths.get_disjoint_mut([at, carrier]) else {
-                let path = &mut self.paths[at];
-                let ranges: Vec<_> = path.acks.ranges().collect();
-                path.control(false, &mut context.sending(), |out| {
-                    put_ack(out, &header, ranges.into_iter());
-                });
-                continue;
-            };
+        let Some(header) = self.paths[at].acks.header(self.paths[at].id, now, self.epoch) else {
+            return;
+        };
+        self.paths[at].acknowledge_here(&header, &mut context.sending());
+        let pair = elsewhere.and_then(|other| self.paths.get_disjoint_mut([at, other]).ok());
+        if let Some([source, carrier]) = pair {
             carrier.control(false, &mut context.sending(), |out| {
                 put_ack(out, &header, source.acks.ranges());
             });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rand::Rng as _;
-use wire::control::{RoleCode, put_challenge, put_response};
+use wire::control::{Admin, RoleCode, put_challenge, put_response};
 
 use crate::{
     event::Event,
@@ -198,7 +198,11 @@ impl Link {
         }
         let path = &mut self.paths[at];
         path.agreed = true;
-        let changed = path.live.on_answer(context.now);
+        if path.estimator.round_trip().is_none() {
+            // A first idea of the delay, so that a slow line is not taken for a silent one.
+            path.estimator.on_round_trip(context.now.saturating_duration_since(asked.at), context.now);
+        }
+        let changed = path.admin != Admin::Down && path.live.on_answer(context.now);
         if changed {
             self.on_path_changed(at, context);
         }

@@ -212,7 +212,7 @@ impl Link {
                 cost: cost(
                     path.estimator.round_trip(),
                     path.estimator.jitter(),
-                    path.estimator.loss(),
+                    path.estimator.proven_loss(),
                 ),
                 order: u32::from(path.uplink.0) << 8 | u32::from(path.remote_uplink),
                 local_uplink: path.uplink.0,

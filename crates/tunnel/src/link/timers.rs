@@ -15,6 +15,9 @@ use crate::{
 
 use super::{Context, Link};
 
+/// Unanswered probes of a dead path that are remembered: enough for a round trip of seconds.
+const MAX_DEAD_PROBES: usize = 64;
+
 impl Link {
     /// When [`Self::on_timeout`] has something to do.
     pub(crate) fn next_timeout(&self, now: Instant) -> Option<Instant> {
@@ -48,7 +51,8 @@ impl Link {
             }
             self.search_mtu(at, context);
         }
-        if self.paths.iter().any(|path| path.live.hold_until().is_some_and(|until| until <= context.now)) {
+        let held = self.ranked..=context.now;
+        if self.paths.iter().any(|path| path.live.hold_until().is_some_and(|until| held.contains(&until))) {
             self.rank(context.now);
         }
         if self.idle(context.now) {
@@ -80,6 +84,9 @@ impl Link {
     pub(super) fn probe(&mut self, at: usize, elsewhere: bool, context: &mut Context<'_>) {
         let path = &mut self.paths[at];
         if path.agreed && path.present && path.admin != Admin::Down {
+            if path.live.state() == State::Down {
+                path.flight.forget_oldest(MAX_DEAD_PROBES);
+            }
             path.control(true, &mut context.sending(), |out| put_probe(out, elsewhere));
             path.last_eliciting = context.now;
         }

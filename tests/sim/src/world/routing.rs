@@ -9,6 +9,9 @@ use node::Target;
 
 use super::{Happening, Packet, World, stepping::Input};
 
+/// Datagrams that wait for a stopped node.
+const SOCKET_BUFFER: usize = 200;
+
 /// Bytes of IP and UDP headers.
 fn headers(address: IpAddr) -> usize {
     if address.is_ipv4() { 28 } else { 48 }
@@ -77,8 +80,13 @@ impl World {
             let Some(inside) = nat.inbound(packet.src, packet.dst, now) else { return };
             packet.dst = inside;
         }
-        if packet.dst == socket.address {
-            self.step(host, Input::Datagram(uplink, packet));
+        if packet.dst != socket.address {
+            return;
+        }
+        match &mut self.hosts[host].frozen {
+            Some(waiting) if waiting.len() < SOCKET_BUFFER => waiting.push((uplink, packet)),
+            Some(_) => {}
+            None => self.step(host, Input::Datagrams(vec![(uplink, packet)])),
         }
     }
 }

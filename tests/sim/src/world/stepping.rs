@@ -7,8 +7,8 @@ use super::{Happening, Packet, World};
 
 /// What wakes a machine.
 pub(super) enum Input {
-    /// A datagram at an uplink.
-    Datagram(u8, Packet),
+    /// Datagrams, each at an uplink.
+    Datagrams(Vec<(u8, Packet)>),
     /// Frames at a port.
     Frames(u16, Vec<Vec<u8>>),
     /// An order.
@@ -36,15 +36,16 @@ impl World {
     /// Ends a machine's node without a word.
     pub fn crash(&mut self, at: usize) {
         self.trace(|| format!("{} crashes", self.hosts[at].recipe.name));
-        self.hosts[at].node = None;
-        self.hosts[at].timer = None;
+        let host = &mut self.hosts[at];
+        (host.node, host.timer, host.frozen, host.asleep) = (None, None, None, false);
     }
 
-    /// A machine wakes from sleep.
+    /// A machine wakes from sleep, or its node goes on after a stop.
     pub fn wake(&mut self, at: usize) {
-        self.trace(|| format!("{} wakes", self.hosts[at].recipe.name));
-        self.hosts[at].asleep = false;
-        self.step(at, Input::Nothing);
+        let host = &mut self.hosts[at];
+        host.asleep = false;
+        let waiting = host.frozen.take().unwrap_or_default();
+        self.step(at, Input::Datagrams(waiting));
     }
 
     pub(super) fn on_alarm(&mut self, at: usize) {
@@ -73,11 +74,13 @@ impl World {
         let wall = host.wall.at_base.saturating_add(elapsed.as_nanos() as i64).max(0) as u64;
         let mut io = Io { datagrams: &mut host.datagrams, frames: &mut host.frames };
         match input {
-            Input::Datagram(uplink, mut packet) => {
-                second.taken += packet.bytes.len() as u64;
-                let local = Some(packet.dst.ip());
-                let arrival = Arrival { uplink: UplinkId(uplink), remote: packet.src, local };
-                node.handle_datagram(&arrival, &mut packet.bytes, now, wall, &mut io);
+            Input::Datagrams(packets) => {
+                for (uplink, mut packet) in packets {
+                    second.taken += packet.bytes.len() as u64;
+                    let local = Some(packet.dst.ip());
+                    let arrival = Arrival { uplink: UplinkId(uplink), remote: packet.src, local };
+                    node.handle_datagram(&arrival, &mut packet.bytes, now, wall, &mut io);
+                }
             }
             Input::Frames(port, frames) => {
                 for frame in frames {
