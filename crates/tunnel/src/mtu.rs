@@ -96,8 +96,11 @@ impl MtuSearch {
 
     /// Ordinary datagrams larger than [`BASE_MTU`] were lost while others arrived. Suspicion leads to a quick check.
     pub(crate) fn on_full_size_lost(&mut self, count: u32, now: Instant) {
+        if self.current == BASE_MTU {
+            return; // stragglers from before it fell back
+        }
         self.losses = self.losses.saturating_add(count);
-        if self.current > BASE_MTU && !self.verifying && self.losses < BLACK_HOLE_LOSSES {
+        if !self.verifying && self.losses < BLACK_HOLE_LOSSES {
             self.verifying = true;
             self.probing = Some(self.current);
             self.tries = 0;
@@ -231,6 +234,25 @@ mod tests {
         assert_eq!(mtu.current(), BASE_MTU);
         let (found, ..) = search(&mut mtu, 1300, now);
         assert!((1290..=1300).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn losses_known_late_do_not_disturb_the_search() {
+        let start = epoch();
+        let mut mtu = MtuSearch::new(1472, start);
+        let (_, _, now) = search(&mut mtu, 1472, start);
+        mtu.on_full_size_lost(3, now);
+        assert!(mtu.fell_into_black_hole(now));
+        mtu.on_full_size_lost(3, now);
+        let mut at = now;
+        for _ in 0..100 {
+            at = mtu.next_at().filter(|&next| next > at).expect("it waits for something to come");
+            mtu.poll(at, RTT);
+            if at - now > Duration::from_secs(1) {
+                break;
+            }
+        }
+        assert!(!mtu.fell_into_black_hole(at));
     }
 
     #[test]

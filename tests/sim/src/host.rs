@@ -84,6 +84,8 @@ pub struct Host {
     pub asleep: bool,
     /// Its node is stopped: datagrams wait here (uplink, packet).
     pub frozen: Option<Vec<(u8, Packet)>>,
+    /// What its node could not be told yet.
+    pub untold: Vec<NodeCommand>,
     /// How late it wakes up when a timer is due.
     pub latency: Duration,
     /// When its node wants to be woken.
@@ -114,6 +116,7 @@ impl Host {
             node: None,
             asleep: false,
             frozen: None,
+            untold: Vec::new(),
             latency: Duration::ZERO,
             timer: None,
             alarm: None,

@@ -39,8 +39,8 @@ impl Sizes {
 pub struct StreamSpec {
     /// Machine and port that the frames enter.
     pub from: (usize, u16),
-    /// Machine behind which the addressed station is.
-    pub to: usize,
+    /// Machine and port behind which the addressed station is.
+    pub to: (usize, u16),
     /// Outer VLAN, 0 for none.
     pub vlan: u16,
     /// Another tag inside: (TPID, VLAN).
@@ -58,13 +58,13 @@ impl StreamSpec {
     #[must_use]
     pub fn steady(from: usize, to: usize, per_second: u32) -> Self {
         let every = Duration::from_secs(1) / per_second;
-        Self { from: (from, 0), to, vlan: 0, inner: None, sizes: Sizes::Fixed(186), every, burst: 1 }
+        Self { from: (from, 0), to: (to, 0), vlan: 0, inner: None, sizes: Sizes::Fixed(186), every, burst: 1 }
     }
 
     /// The same towards the other side.
     #[must_use]
-    pub fn back(&self, port: u16) -> Self {
-        Self { from: (self.to, port), to: self.from.0, ..self.clone() }
+    pub fn back(&self) -> Self {
+        Self { from: self.to, to: self.from, ..self.clone() }
     }
 }
 
@@ -91,7 +91,7 @@ impl Stream {
         let mac = |machine: usize, stream: u16| Mac([2, 0x52, machine as u8, 0, (stream >> 8) as u8, stream as u8]);
         let pair = reverse.map_or(id, |reverse| reverse.min(id));
         let head = Head {
-            dst: mac(spec.to, pair),
+            dst: mac(spec.to.0, pair),
             src: mac(spec.from.0, pair),
             vlan: spec.vlan,
             // Only port 0 takes tags: see `PairSpec::ports`.
@@ -102,9 +102,9 @@ impl Stream {
         Self { spec, head, paused: false, sent: Vec::new(), arrived: BTreeMap::new() }
     }
 
-    /// When the frames sent from `from` to before `to` arrived at port 0 of the addressed machine.
+    /// When the frames sent from `from` to before `to` arrived where the addressed station is.
     pub fn fates(&self, from: Instant, to: Instant) -> impl Iterator<Item = Option<Instant>> + '_ {
-        let arrived = self.arrived.get(&(self.spec.to, 0));
+        let arrived = self.arrived.get(&self.spec.to);
         let range = self.sent.partition_point(|&at| at < from)..self.sent.partition_point(|&at| at < to);
         range.map(move |seq| arrived.and_then(|a| a.get(seq).copied().flatten()))
     }
@@ -124,7 +124,7 @@ impl Stream {
     /// The longest time without an arrival between `from` and `to`.
     #[must_use]
     pub fn longest_gap(&self, from: Instant, to: Instant) -> Duration {
-        let arrived = self.arrived.get(&(self.spec.to, 0));
+        let arrived = self.arrived.get(&self.spec.to);
         let mut times: Vec<Instant> =
             arrived.into_iter().flatten().flatten().copied().filter(|at| (from..to).contains(at)).collect();
         times.sort_unstable();

@@ -147,7 +147,7 @@ impl World {
 
     /// Adds two streams that answer each other; returns their numbers.
     pub fn add_conversation(&mut self, spec: &StreamSpec) -> [u16; 2] {
-        let back = spec.back(0);
+        let back = spec.back();
         let there = self.add_stream_of(spec.clone(), None);
         [there, self.add_stream_of(back, Some(there))]
     }
@@ -219,8 +219,12 @@ impl World {
         Some(self.hosts[host].node.as_ref()?.snapshot(self.now))
     }
 
-    /// Gives a machine's node an order.
+    /// Tells a machine's node something; one that stands still hears of it later.
     pub fn command(&mut self, host: usize, command: NodeCommand) {
+        let machine = &mut self.hosts[host];
+        if machine.node.is_some() && !machine.runs() {
+            return machine.untold.push(command);
+        }
         self.step(host, stepping::Input::Command(command));
     }
 

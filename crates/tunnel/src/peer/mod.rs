@@ -153,6 +153,8 @@ pub struct Peer {
     orders: Vec<(UplinkId, Option<SocketAddr>, Admin)>,
     last_heard: Option<Instant>,
     up: bool,
+    /// It was up once: before that, nothing can be out.
+    was_up: bool,
     up_since: Instant,
     outages: Outages,
     drops: Drops,
@@ -182,6 +184,7 @@ impl Peer {
             orders: Vec::new(),
             last_heard: None,
             up: false,
+            was_up: false,
             up_since: now,
             outages: Outages::default(),
             drops: Drops::default(),
@@ -224,7 +227,9 @@ impl Peer {
             self.keys.on_frame();
         } else {
             self.drops.count(Drop::NoUsablePath);
-            self.outages.on_refused(now);
+            if self.was_up {
+                self.outages.on_refused(now);
+            }
         }
     }
 

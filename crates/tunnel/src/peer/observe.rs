@@ -52,6 +52,7 @@ impl Peer {
         self.up = up;
         self.up_since = now;
         if up {
+            self.was_up = true;
             self.outages.on_up(now);
             self.backoff.settle();
         }

@@ -132,5 +132,5 @@ fn stream(pair: &PairSpec, rng: &mut ChaCha8Rng) -> StreamSpec {
     let burst = if big { 1 } else { rng.random_range(1..4) };
     let per_second = if big { rng.random_range(5..20) } else { rng.random_range(10..60) };
     let every = Duration::from_micros(1_000_000 * u64::from(burst) / per_second);
-    StreamSpec { from: (from, u16::from(access)), to: 1 - from, vlan, inner, sizes, every, burst }
+    StreamSpec { from: (from, u16::from(access)), to: (1 - from, 0), vlan, inner, sizes, every, burst }
 }

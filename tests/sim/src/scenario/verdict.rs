@@ -33,6 +33,9 @@ pub(super) fn judge(world: &mut World, plan: &Plan) -> Result<(), String> {
     let (lost, arrived) = (world.lost(from, to), world.arrived(from, to));
     if lost > 0 || arrived == 0 {
         report(world);
+        for stream in world.streams.iter().filter(|_| world.verbose) {
+            eprintln!("{} of {} lost: {:?}", stream.lost(from, to), stream.lost(from, to) + stream.arrived(from, to), stream.spec);
+        }
         return Err(format!("{lost} frames lost and {arrived} arrived, {from:?} after convergence", from = from - world.base));
     }
     if world.elapsed().as_nanos() % 4 == 0 {

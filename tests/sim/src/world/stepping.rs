@@ -28,6 +28,7 @@ impl World {
         host.node = Some(node);
         host.asleep = false;
         host.boots += 1;
+        host.untold.clear();
         for command in host.first_commands() {
             self.command(at, command);
         }
@@ -46,6 +47,9 @@ impl World {
         host.asleep = false;
         let waiting = host.frozen.take().unwrap_or_default();
         self.step(at, Input::Datagrams(waiting));
+        for command in std::mem::take(&mut self.hosts[at].untold) {
+            self.command(at, command);
+        }
     }
 
     pub(super) fn on_alarm(&mut self, at: usize) {

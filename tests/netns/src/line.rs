@@ -1,0 +1,222 @@
+//! One line between A and B, of whatever kind, with what can happen to it.
+
+use std::net::IpAddr;
+
+use anyhow::{Result, bail};
+use lab::{Cable, CableOptions, End, Namespace, Plug, Profile, Router, Veth, Way};
+
+/// What a line is made of.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// An emulated cable: rate, delay, loss.
+    Cable(Profile),
+    /// A veth pair: immediate. It cannot fall silent.
+    Veth,
+    /// Two veth pairs and a router between them: immediate, and can fall silent.
+    Router,
+}
+
+/// How to make a line.
+#[derive(Debug, Clone)]
+pub struct LineSpec {
+    /// What it is made of.
+    pub kind: Kind,
+    /// The MTU of its interfaces, bytes of IP.
+    pub mtu: u32,
+    /// Further keys of the uplinks at A and B: `role = "backup"`.
+    pub uplink: [String; 2],
+    /// The daemons know each other by IPv6 addresses on it.
+    pub v6: bool,
+}
+
+impl LineSpec {
+    /// A line of this kind.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            mtu: 1500,
+            uplink: [String::new(), String::new()],
+            v6: false,
+        }
+    }
+
+    /// A cable of `megabits` per second and `rtt_ms` milliseconds for both ways together.
+    pub fn cable(megabits: f64, rtt_ms: u64) -> Self {
+        Self::new(Kind::Cable(Profile::line(megabits, rtt_ms / 2)))
+    }
+
+    /// With further keys of the uplinks at both ends.
+    pub fn uplink(self, keys: &str) -> Self {
+        let uplink = [keys.to_owned(), keys.to_owned()];
+        Self { uplink, ..self }
+    }
+
+    /// With another MTU.
+    pub fn mtu(self, mtu: u32) -> Self {
+        Self { mtu, ..self }
+    }
+
+    /// Over IPv6.
+    pub fn v6(self) -> Self {
+        Self { v6: true, ..self }
+    }
+}
+
+/// A made line.
+#[derive(Debug)]
+pub struct Line {
+    /// The name of the interface at both ends, and of the uplink: "line1".
+    pub name: String,
+    /// How it was made.
+    pub spec: LineSpec,
+    number: u8,
+    hosts: [Namespace; 2],
+    joint: Joint,
+}
+
+#[derive(Debug)]
+enum Joint {
+    Cable(Cable),
+    Veth(Veth),
+    Router(Router),
+}
+
+impl Line {
+    /// Makes line `number` (from 1) between two hosts, with addresses.
+    pub fn join(number: u8, hosts: &[Namespace; 2], spec: LineSpec) -> Result<Self> {
+        let name = format!("line{number}");
+        let plug = |end: End| Plug::new(&hosts[end as usize], &name);
+        let (a, b) = (plug(End::A), plug(End::B));
+        let joint = match &spec.kind {
+            Kind::Cable(profile) => Joint::Cable(Cable::join(
+                a,
+                b,
+                CableOptions {
+                    mtu: spec.mtu,
+                    profile: profile.clone(),
+                    ..CableOptions::default()
+                },
+            )?),
+            Kind::Veth => Joint::Veth(Veth::join(a, b)?),
+            Kind::Router => Joint::Router(Router::join(number, a, b)?),
+        };
+        let line = Self {
+            name,
+            spec,
+            number,
+            hosts: hosts.clone(),
+            joint,
+        };
+        line.prepare()?;
+        Ok(line)
+    }
+
+    fn prepare(&self) -> Result<()> {
+        for end in [End::A, End::B] {
+            let host = self.host(end);
+            if !matches!(self.joint, Joint::Cable(_)) && self.spec.mtu != 1500 {
+                host.set_mtu(&self.name, self.spec.mtu)?;
+            }
+            if matches!(self.joint, Joint::Cable(_) | Joint::Veth(_)) {
+                host.add_address(&self.name, &self.cidr(end, end as u8 + 1))?;
+                host.add_address(
+                    &self.name,
+                    &format!("fd80:{}::{}/64", self.number, end as u8 + 1),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An IPv4 address on it, with host part `host`.
+    fn cidr(&self, end: End, host: u8) -> String {
+        match self.joint {
+            Joint::Cable(_) | Joint::Veth(_) => format!("10.80.{}.{host}/24", self.number),
+            Joint::Router(_) => format!("10.{}.{}.{host}/24", self.number, end as u8 + 1),
+        }
+    }
+
+    /// The host at one end.
+    pub fn host(&self, end: End) -> &Namespace {
+        &self.hosts[end as usize]
+    }
+
+    /// The address that the other daemon dials at this end.
+    pub fn address(&self, end: End) -> IpAddr {
+        let host = end as u8 + 1;
+        match &self.joint {
+            Joint::Router(router) => router.address(end, self.spec.v6),
+            Joint::Cable(_) | Joint::Veth(_) if self.spec.v6 => {
+                IpAddr::from([0xfd80, self.number.into(), 0, 0, 0, 0, 0, host.into()])
+            }
+            Joint::Cable(_) | Joint::Veth(_) => IpAddr::from([10, 80, self.number, host]),
+        }
+    }
+
+    /// Takes the IPv4 address of one end away and gives it another one of the same network.
+    pub fn readdress(&self, end: End) -> Result<()> {
+        let before = match (&self.joint, end) {
+            (Joint::Router(_), _) => 2,
+            (_, End::A) => 1,
+            (_, End::B) => 2,
+        };
+        let host = self.host(end);
+        host.delete_address(&self.name, &self.cidr(end, before))?;
+        host.add_address(&self.name, &self.cidr(end, before + 50))?;
+        if let Joint::Router(router) = &self.joint {
+            // Routes through a gateway go with the last address of its network.
+            let other = match end {
+                End::A => End::B,
+                End::B => End::A,
+            };
+            host.add_route(&router.network(other, false), router.gateway(end, false))?;
+        }
+        Ok(())
+    }
+
+    /// Loses everything that goes this way, without a word.
+    pub fn cut(&self, way: Way) -> Result<()> {
+        match &self.joint {
+            Joint::Cable(cable) => cable.cut(way),
+            Joint::Router(router) => router.silence(way)?,
+            Joint::Veth(_) => bail!("a veth pair cannot fall silent"),
+        }
+        Ok(())
+    }
+
+    /// Ends [`Line::cut`].
+    pub fn heal(&self) -> Result<()> {
+        match &self.joint {
+            Joint::Cable(cable) => cable.heal(),
+            Joint::Router(router) => router.heal()?,
+            Joint::Veth(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the carrier from one end, or gives it back. On a veth pair the other end is switched
+    /// off for that.
+    pub fn set_carrier(&self, end: End, carrier: bool) -> Result<()> {
+        match &self.joint {
+            Joint::Cable(cable) => cable.set_carrier(end, carrier),
+            Joint::Router(router) => router.set_carrier(end, carrier),
+            Joint::Veth(veth) => veth.set_carrier(end, carrier),
+        }
+    }
+
+    /// The cable, if it is one: to change more of it.
+    pub fn cable(&self) -> Option<&Cable> {
+        match &self.joint {
+            Joint::Cable(cable) => Some(cable),
+            Joint::Veth(_) | Joint::Router(_) => None,
+        }
+    }
+
+    /// The router, if it is one.
+    pub fn router(&self) -> Option<&Router> {
+        match &self.joint {
+            Joint::Router(router) => Some(router),
+            Joint::Cable(_) | Joint::Veth(_) => None,
+        }
+    }
+}
