@@ -8,6 +8,8 @@ use std::{
 use crate::params::{HISTORY_KEEP, MAX_HISTORY_BYTES};
 
 const FIRST_SIZE: usize = 64 << 10;
+/// Records kept, however small they are.
+const MAX_RECORDS: usize = 65_536;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -43,6 +45,10 @@ impl History {
             self.write = 0;
         }
         debug_assert_eq!(number, self.first + self.entries.len() as u64);
+        if self.entries.len() == MAX_RECORDS {
+            self.first += 1;
+            self.entries.pop_front();
+        }
         while !self.fits(bytes.len()) {
             if !self.make_room(bytes.len(), now) {
                 return self.skip(number);
@@ -68,7 +74,7 @@ impl History {
 
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
-        self.ring.len()
+        self.ring.len() + self.entries.capacity() * size_of::<Entry>()
     }
 
     /// A record that can never fit leaves a hole: everything before it is dropped with it, so that numbers stay dense.
@@ -144,7 +150,7 @@ mod tests {
         for n in 0..20_000 {
             history.push(n, &record(n), 0, false, now);
         }
-        assert_eq!(history.memory(), MAX_HISTORY_BYTES);
+        assert_eq!(history.ring.len(), MAX_HISTORY_BYTES);
         assert!(assert_kept_is_true(&history, 20_000) > 9_000);
         assert!(history.get(19_999).is_some());
     }
@@ -156,7 +162,7 @@ mod tests {
         for n in 0..5_000 {
             history.push(n, &record(n), 0, false, now + Duration::from_millis(20 * n));
         }
-        assert_eq!(history.memory(), FIRST_SIZE);
+        assert_eq!(history.ring.len(), FIRST_SIZE);
         assert!(assert_kept_is_true(&history, 5_000) > 25);
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::params::MAX_IN_FLIGHT;
+use crate::{mtu::BigLosses, params::MAX_IN_FLIGHT};
 
 /// Part of a record that a datagram carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +49,10 @@ pub(crate) struct AckOutcome {
     pub largest_sent_at: Option<Instant>,
     /// Ordinary datagrams declared lost.
     pub lost: u32,
-    /// The largest datagram acknowledged for the first time, UDP payload bytes.
+    /// The largest datagram acknowledged for the first time, UDP payload bytes; 0: none.
     pub largest_acked_size: u16,
-    /// Those of them above the size asked about.
-    pub big_lost: u32,
+    /// Those of them above the size asked about, and above what this acknowledgement shows to arrive.
+    pub big_lost: BigLosses,
     /// An MTU probe of this size arrived.
     pub mtu_probe_acked: Option<u16>,
     /// An MTU probe of this size was lost.
@@ -124,13 +124,13 @@ impl InFlight {
 
     /// Takes in the ranges of one ACK (descending); `round_trip` bounds how long a reordered datagram may stay out.
     ///
-    /// What lost datagrams above `big` bytes carried goes to `lost_parts`: a black hole may have taken them.
+    /// What lost datagrams above `big` bytes carried goes to `swallowed`, with their size: a black hole may have taken them.
     pub(crate) fn acknowledge(
         &mut self,
         ranges: impl Iterator<Item = RangeInclusive<u64>>,
         round_trip: Duration,
         big: u16,
-        lost_parts: &mut Vec<Carried>,
+        swallowed: &mut Vec<(u16, Carried)>,
     ) -> AckOutcome {
         let mut outcome = AckOutcome::default();
         let mut newest: Option<Instant> = None;
@@ -153,7 +153,8 @@ impl InFlight {
             }
         }
         if let Some(newest) = newest {
-            self.declare_lost(newest, round_trip, big, lost_parts, &mut outcome);
+            let big = big.max(outcome.largest_acked_size);
+            self.declare_lost(newest, round_trip, big, swallowed, &mut outcome);
         }
         self.trim();
         outcome
@@ -184,7 +185,7 @@ impl InFlight {
         newest: Instant,
         round_trip: Duration,
         big: u16,
-        lost_parts: &mut Vec<Carried>,
+        swallowed: &mut Vec<(u16, Carried)>,
         outcome: &mut AckOutcome,
     ) {
         let Some(largest) = self.largest_acked else {
@@ -212,8 +213,9 @@ impl InFlight {
                 Purpose::Ordinary => {
                     outcome.lost += 1;
                     if sent.size > big {
-                        outcome.big_lost += 1;
-                        lost_parts.extend(self.carried.range(parts).filter(|part| part.len > 0));
+                        outcome.big_lost.push(sent.size);
+                        let parts = self.carried.range(parts).filter(|part| part.len > 0);
+                        swallowed.extend(parts.map(|&part| (sent.size, part)));
                     }
                 }
             }

@@ -11,7 +11,39 @@ const GRANULARITY: u16 = 8;
 /// A path that grew is noticed after this (RFC 8899 `PMTU_RAISE_TIMER`).
 const RAISE_AFTER: Duration = Duration::from_secs(600);
 /// Lost full-size datagrams, with none arriving, that prove a black hole.
-const BLACK_HOLE_LOSSES: u32 = 3;
+const BLACK_HOLE_LOSSES: usize = 3;
+
+/// Sizes of lost datagrams, bytes of UDP payload, of which no larger or equal one has arrived since. As many as prove a hole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BigLosses {
+    sizes: [u16; BLACK_HOLE_LOSSES],
+    count: usize,
+}
+
+impl BigLosses {
+    /// One more was lost; beyond the proof it does not matter.
+    pub(crate) fn push(&mut self, size: u16) {
+        if let Some(slot) = self.sizes.get_mut(self.count) {
+            *slot = size;
+            self.count += 1;
+        }
+    }
+
+    /// A datagram of `size` arrived: losses of what is not larger have another cause.
+    fn forget_up_to(&mut self, size: u16) {
+        let (mut kept, all) = (Self::default(), *self);
+        all.iter().filter(|&lost| lost > size).for_each(|lost| kept.push(lost));
+        *self = kept;
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.sizes.iter().copied().take(self.count)
+    }
+
+    fn is_proof(&self) -> bool {
+        self.count == BLACK_HOLE_LOSSES
+    }
+}
 
 /// The discovery machine of one path.
 #[derive(Debug)]
@@ -25,7 +57,9 @@ pub(crate) struct MtuSearch {
     probing: Option<u16>,
     verifying: bool,
     next_at: Option<Instant>,
-    losses: u32,
+    losses: BigLosses,
+    /// The check of the present size failed.
+    fell: bool,
 }
 
 impl MtuSearch {
@@ -40,7 +74,8 @@ impl MtuSearch {
             probing: None,
             verifying: false,
             next_at: Some(now),
-            losses: 0,
+            losses: BigLosses::default(),
+            fell: false,
         }
     }
 
@@ -78,7 +113,7 @@ impl MtuSearch {
 
     /// A probe of `size` arrived.
     pub(crate) fn on_acked(&mut self, size: u16, now: Instant) {
-        self.losses = 0;
+        self.on_arrived(size);
         if self.probing == Some(size) {
             self.probing = None;
             self.verifying = false;
@@ -89,18 +124,18 @@ impl MtuSearch {
         }
     }
 
-    /// Ordinary datagrams larger than [`BASE_MTU`] got through.
-    pub(crate) fn on_full_size_acked(&mut self) {
-        self.losses = 0;
+    /// A datagram of `size` bytes got through.
+    pub(crate) fn on_arrived(&mut self, size: u16) {
+        self.losses.forget_up_to(size);
     }
 
-    /// Ordinary datagrams larger than [`BASE_MTU`] were lost while others arrived. Suspicion leads to a quick check.
-    pub(crate) fn on_full_size_lost(&mut self, count: u32, now: Instant) {
-        if self.current == BASE_MTU {
+    /// Datagrams larger than [`BASE_MTU`] were lost while smaller ones arrived. Suspicion leads to a quick check.
+    pub(crate) fn on_full_size_lost(&mut self, lost: &BigLosses, now: Instant) {
+        if self.current == BASE_MTU || lost.count == 0 {
             return; // stragglers from before it fell back
         }
-        self.losses = self.losses.saturating_add(count);
-        if !self.verifying && self.losses < BLACK_HOLE_LOSSES {
+        lost.iter().for_each(|size| self.losses.push(size));
+        if !self.verifying && !self.losses.is_proof() {
             self.verifying = true;
             self.probing = Some(self.current);
             self.tries = 0;
@@ -110,7 +145,7 @@ impl MtuSearch {
 
     /// Whether the path swallows what it used to carry; if so it is back at [`BASE_MTU`] and searching. Reports a hole once.
     pub(crate) fn fell_into_black_hole(&mut self, now: Instant) -> bool {
-        if self.current == BASE_MTU || self.losses < BLACK_HOLE_LOSSES {
+        if self.current == BASE_MTU || !(self.fell || self.losses.is_proof()) {
             return false;
         }
         self.high = self.current - 1;
@@ -138,7 +173,8 @@ impl MtuSearch {
 
     fn back_to_base(&mut self, next: Instant) {
         self.current = BASE_MTU;
-        self.losses = 0;
+        self.losses = BigLosses::default();
+        self.fell = false;
         self.verifying = false;
         self.probing = None;
         self.next_at = Some(next);
@@ -146,7 +182,7 @@ impl MtuSearch {
 
     fn failed(&mut self) {
         if self.verifying {
-            self.losses = BLACK_HOLE_LOSSES;
+            self.fell = true;
             self.verifying = false;
         } else if let Some(size) = self.probing {
             self.high = size.saturating_sub(1).max(self.current);
@@ -155,7 +191,7 @@ impl MtuSearch {
     }
 
     fn start_next(&mut self, now: Instant) {
-        if self.losses >= BLACK_HOLE_LOSSES {
+        if self.fell {
             self.next_at = Some(now); // the caller asks for the black hole next
             return;
         }
@@ -205,6 +241,25 @@ mod tests {
         Instant::now()
     }
 
+    fn lost(sizes: &[u16]) -> BigLosses {
+        let mut lost = BigLosses::default();
+        sizes.iter().for_each(|&size| lost.push(size));
+        lost
+    }
+
+    #[test]
+    fn large_ones_that_arrive_do_not_excuse_the_loss_of_larger_ones() {
+        let start = epoch();
+        let mut mtu = MtuSearch::new(1472, start);
+        let (_, _, now) = search(&mut mtu, 1472, start);
+        for _ in 0..3 {
+            assert!(!mtu.fell_into_black_hole(now));
+            mtu.on_full_size_lost(&lost(&[1450]), now);
+            mtu.on_arrived(1270);
+        }
+        assert!(mtu.fell_into_black_hole(now));
+    }
+
     #[test]
     fn an_ordinary_line_is_found_with_one_probe() {
         let mut mtu = MtuSearch::new(1472, epoch());
@@ -228,7 +283,7 @@ mod tests {
         let start = epoch();
         let mut mtu = MtuSearch::new(1472, start);
         let (_, _, now) = search(&mut mtu, 1472, start);
-        mtu.on_full_size_lost(3, now);
+        mtu.on_full_size_lost(&lost(&[1472; 3]), now);
         assert!(mtu.fell_into_black_hole(now));
         assert!(!mtu.fell_into_black_hole(now));
         assert_eq!(mtu.current(), BASE_MTU);
@@ -241,9 +296,9 @@ mod tests {
         let start = epoch();
         let mut mtu = MtuSearch::new(1472, start);
         let (_, _, now) = search(&mut mtu, 1472, start);
-        mtu.on_full_size_lost(3, now);
+        mtu.on_full_size_lost(&lost(&[1472; 3]), now);
         assert!(mtu.fell_into_black_hole(now));
-        mtu.on_full_size_lost(3, now);
+        mtu.on_full_size_lost(&lost(&[1472; 3]), now);
         let mut at = now;
         for _ in 0..100 {
             at = mtu.next_at().filter(|&next| next > at).expect("it waits for something to come");
@@ -260,7 +315,7 @@ mod tests {
         let start = epoch();
         let mut mtu = MtuSearch::new(1472, start);
         let (_, _, now) = search(&mut mtu, 1472, start);
-        mtu.on_full_size_lost(1, now);
+        mtu.on_full_size_lost(&lost(&[1472]), now);
         let mut at = now;
         while !mtu.fell_into_black_hole(at) {
             at = at.max(mtu.next_at().expect("the check goes on"));

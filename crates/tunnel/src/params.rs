@@ -84,8 +84,9 @@ pub const HANDSHAKE_EARLY_FOR: Duration = ms(60_000);
 pub const HANDSHAKE_LIFE: Duration = ms(10_000);
 /// Handshakes of ours waiting for their answer.
 pub const MAX_ATTEMPTS: usize = 4;
-/// Keys answered but not yet confirmed by the initiator.
-pub const MAX_PENDING: usize = 4;
+/// Keys answered but not yet confirmed by the initiator: those it may still choose ([`MAX_ATTEMPTS`]) and as many that it
+/// began while the answers were on their way.
+pub const MAX_PENDING: usize = 2 * MAX_ATTEMPTS;
 
 /// A key in use is replaced after this.
 pub const REKEY_AFTER: Duration = ms(120_000);
@@ -124,5 +125,3 @@ pub const MAX_IN_FLIGHT: usize = 65_536;
 
 /// A changed STATUS is repeated after this until it is acknowledged, then after twice as long, up to a second.
 pub const STATUS_REPEAT: Duration = ms(50);
-/// A gap between two calls longer than this means that the machine slept.
-pub const SLEPT: Duration = ms(3_000);

@@ -88,8 +88,9 @@ pub(crate) struct Path {
     pub peer_active: bool,
     pub traffic: Traffic,
     pub last_eliciting: Instant,
-    /// Parts of lost full-size datagrams since one arrived: what a black hole may have swallowed.
-    pub swallowed: Vec<Carried>,
+    pub last_probe: Instant,
+    /// Parts of lost datagrams above the base size, with the size, since one as large arrived: what a black hole may have swallowed.
+    pub swallowed: Vec<(u16, Carried)>,
     open: Open,
 }
 
@@ -119,6 +120,7 @@ impl Path {
             peer_active: false,
             traffic: Traffic::default(),
             last_eliciting: now,
+            last_probe: now,
             swallowed: Vec::new(),
             open: Open::default(),
         }

@@ -164,8 +164,11 @@ impl Scheduler {
             self.challenger = None;
             return self.bring_to_front(tier);
         };
-        let better = |c: &&Candidate| c.cost < present.cost * 4 / 5 && c.cost + 2_000 <= present.cost;
-        let wins = tier.iter().copied().find(better).map(|c| (c.path, SWITCH_AFTER));
+        // Never both better and alike: traffic would go there for the one reason and back for the other.
+        let better = |c: &&Candidate| c.cost < present.cost * 4 / 5 && !alike(present.cost, c.cost);
+        // A preferred path that came back need not prove for long that it is better, too.
+        let patience = |c: &Candidate| if c.order < present.order { REVERT_AFTER } else { SWITCH_AFTER };
+        let wins = tier.iter().copied().find(better).map(|c| (c.path, patience(c)));
         let reverts = tier
             .iter()
             .copied()
@@ -301,6 +304,36 @@ mod tests {
         for n in 0..100 {
             scheduler.rank(&both, now + REVERT_AFTER + n * 100 * MS);
             assert_eq!(scheduler.choose(0, 1, now)[0], Some(0));
+        }
+    }
+
+    #[test]
+    fn a_better_path_earlier_in_the_configuration_is_returned_to_as_soon() {
+        let now = epoch();
+        let mut scheduler = Scheduler::new(Mode::Failover);
+        scheduler.rank(&[candidate(1, 60_000)], now);
+        let both = [candidate(0, 20_000), candidate(1, 60_000)];
+        scheduler.rank(&both, now);
+        assert_eq!(scheduler.choose(0, 1, now)[0], Some(1));
+        scheduler.rank(&both, now + REVERT_AFTER);
+        assert_eq!(scheduler.choose(0, 1, now)[0], Some(0));
+    }
+
+    #[test]
+    fn no_pair_of_steady_costs_makes_traffic_go_to_and_fro() {
+        for cost in (0..30_000).step_by(250) {
+            let both = [candidate(0, cost), candidate(1, 10_000)];
+            let mut scheduler = Scheduler::new(Mode::Failover);
+            let now = epoch();
+            let mut moves = 0;
+            let mut last = None;
+            for n in 0..100 {
+                scheduler.rank(&both, now + n * 100 * MS);
+                let active = scheduler.choose(0, 1, now)[0];
+                moves += u32::from(active != last);
+                last = active;
+            }
+            assert!(moves <= 2, "{cost}: {moves}");
         }
     }
 

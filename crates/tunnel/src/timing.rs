@@ -44,7 +44,8 @@ impl SendTimes {
         let (number, at) = newest?;
         let exact = number == largest;
         let waited = now.saturating_duration_since(at);
-        // Between two samples the datagram named was sent a little later than the one timed: never report more than is certain.
+        // Between two samples the datagram named was sent a little later than the one timed: it seems slower by less than
+        // their spacing, which is as much as a round trip varies anyway.
         (exact || self.sent.len() > 8).then(|| waited.saturating_sub(delay))
     }
 

@@ -217,6 +217,27 @@ fn a_sleeper_is_back_within_a_second() {
 }
 
 #[test]
+fn a_stopped_node_is_back_within_a_second_of_going_on() {
+    let mut worst = Duration::ZERO;
+    for (lines, host) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
+        for stop in (200..6000).step_by(290) {
+            let mut world = running(stop, &PairSpec::new(Mode::Failover, &vec![line(15); lines]), 200);
+            world.apply(Fault::Freeze(host));
+            world.run(ms(stop));
+            let from = world.now;
+            world.apply(Fault::Wake(host));
+            world.run(secs(3));
+            let took = world.first_arrival_after(from);
+            assert!(took.is_some_and(|t| t <= secs(1)), "{host} on {lines} lines stopped for {stop} ms: {took:?}");
+            worst = worst.max(took.unwrap_or_default());
+            assert!(world.all_lines_up());
+            world.assert_clean();
+        }
+    }
+    eprintln!("a stopped node goes on: frames after at most {worst:?}");
+}
+
+#[test]
 fn a_hundred_cycles_leave_nothing_stuck() {
     for seed in 0..6 {
         let lines: Vec<Shape> = [line(5), line(20), line(40)][..2 + (seed % 2) as usize].to_vec();

@@ -118,9 +118,12 @@ enum Command {
     Demo {
         /// Two machines with two lines, or an office with several gateways
         scene: Scene,
-        /// Leave it running, and say how to look around
+        /// Leave it running until Ctrl-C, and say how to look around
         #[arg(long)]
         keep: bool,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print completions for a shell
     Completions {
@@ -213,16 +216,23 @@ fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             scene: Scene::Office,
             ..
         } => {
-            anyhow::bail!("demo office comes with a later version; try demo pair")
+            anyhow::bail!("demo office is not in this version; try demo pair")
         }
         Command::Demo {
             scene: Scene::Pair,
             keep,
-        } => Ok(if crate::demo::pair(*keep)? {
-            DONE
-        } else {
-            FAILED
-        }),
+            json,
+        } => {
+            let options = crate::demo::Options {
+                keep: *keep,
+                json: *json,
+            };
+            Ok(if crate::demo::pair(options)? {
+                DONE
+            } else {
+                FAILED
+            })
+        }
         Command::Completions { shell } => completions(*shell),
         Command::Man { folder } => {
             clap_mangen::generate_to(Cli::command(), folder)?;
@@ -263,6 +273,7 @@ mod tests {
             "path drain b line1/[2001:db8::1]:1830",
             "fdb --json",
             "demo pair --keep",
+            "demo pair --json",
             "demo office",
             "completions bash",
             "man /tmp",

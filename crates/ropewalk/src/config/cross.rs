@@ -3,6 +3,7 @@
 use super::Config;
 use super::diagnostic::Diagnostics;
 use super::keys::PublicKey;
+use super::vlan::VlanSet;
 
 /// Reports what no table shows by itself. Values that were refused before are blank by now and
 /// are passed over.
@@ -21,12 +22,47 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics<'_>) {
         "name",
         config.ports.iter().map(|port| port.name.as_str()),
     );
+    too_many(config, diagnostics);
     peer_keys(config, diagnostics);
     endpoint_uplinks(config, diagnostics);
     uplink_devices(config, diagnostics);
     alike_uplinks(config, diagnostics);
     port_bridges(config, diagnostics);
     port_addresses(config, diagnostics);
+}
+
+/// Ids on the wire and in the switch are small numbers.
+const MAX_UPLINKS: usize = 16;
+/// See [`MAX_UPLINKS`].
+const MAX_PEERS: usize = 1000;
+/// Ports and peers together are the switch's ports.
+const MAX_SWITCH_PORTS: usize = 1024;
+/// What a handshake message has room for.
+const MAX_VLAN_RANGES: usize = 64;
+
+fn too_many(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    let mut refuse = |table, count: usize, limit: usize| {
+        if count > limit {
+            let message = format!("is one of {count}; at most {limit} are possible");
+            diagnostics.error_at(table, limit, "name", message);
+        }
+    };
+    refuse("uplink", config.uplinks.len(), MAX_UPLINKS);
+    refuse("peer", config.peers.len(), MAX_PEERS);
+    let ports = MAX_SWITCH_PORTS - config.peers.len().min(MAX_PEERS);
+    refuse("port", config.ports.len(), ports);
+    for (index, peer) in config.peers.iter().enumerate() {
+        let ranges = peer.vlans.as_ref().map_or(0, ranges_of);
+        if ranges > MAX_VLAN_RANGES {
+            let message = format!("has {ranges} separate ranges; at most {MAX_VLAN_RANGES} are possible");
+            diagnostics.error_at("peer", index, "vlans", message);
+        }
+    }
+}
+
+/// How many runs of adjacent VLANs a set has.
+fn ranges_of(vlans: &VlanSet) -> usize {
+    vlans.iter().filter(|&vlan| vlan == 0 || !vlans.contains(vlan - 1)).count()
 }
 
 fn duplicates<'n>(

@@ -7,13 +7,13 @@ use std::{
 
 use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
-use node::{NodeEvent, NodeSnapshot, PathSnapshot, PeerSnapshot, PortKindSnapshot, PortSnapshot};
+use node::{NodeEvent, PathSnapshot, PeerSnapshot, PortKindSnapshot, PortSnapshot};
 use tokio::sync::broadcast;
 
 use crate::{
     config::Config,
     control::{CommandError, ControlBackend, PathCommand, PathSelector, PathsChanged},
-    dataplane::{Handle, Request, SendStats},
+    dataplane::{Handle, Request, SendStats, Snapshot},
     status::{
         Event, FdbEntry, Mode, NodeStatus, Outages, PathState, PathStatus, PeerState, PeerStatus, PortKind,
         PortState, PortStatus, Role, Status,
@@ -91,8 +91,9 @@ impl Backend {
         }
     }
 
-    fn status_of(&self, snapshot: NodeSnapshot, stats: &SendStats) -> Status {
-        let clock = Clock { now: Instant::now(), wall: Timestamp::now() };
+    fn status_of(&self, snapshot: Snapshot) -> Status {
+        let clock = Clock { now: snapshot.now, wall: Timestamp::now() };
+        let (stats, snapshot) = (&snapshot.sending, snapshot.node);
         let mut drops: std::collections::BTreeMap<String, u64> =
             snapshot.drops.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
         for (reason, count) in [
@@ -116,13 +117,13 @@ impl Backend {
             ports: snapshot.ports.iter().map(port).collect(),
             forwarders: Vec::new(),
             drops,
-            warnings: self.warnings.iter().cloned().chain(self.failure(stats)).collect(),
+            warnings: self.warnings.iter().cloned().chain(self.failure(stats, &clock)).collect(),
         }
     }
 
-    fn failure(&self, stats: &SendStats) -> Option<String> {
+    fn failure(&self, stats: &SendStats, clock: &Clock) -> Option<String> {
         let (target, error, at) = stats.last_failure.as_ref()?;
-        if at.elapsed().as_secs() >= FAILURE_SHOWN_S {
+        if clock.now.saturating_duration_since(*at).as_secs() >= FAILURE_SHOWN_S {
             return None;
         }
         let uplink = self.uplinks.get(usize::from(target.uplink.0))?;
@@ -189,8 +190,8 @@ impl Backend {
 
 impl ControlBackend for Backend {
     async fn status(&self) -> Result<Status, CommandError> {
-        let (snapshot, stats) = self.handle.call(Request::Status).await.map_err(unavailable)?;
-        Ok(self.status_of(snapshot, &stats))
+        let snapshot = self.handle.call(Request::Status).await.map_err(unavailable)?;
+        Ok(self.status_of(snapshot))
     }
 
     async fn fdb(&self) -> Result<Vec<FdbEntry>, CommandError> {
@@ -213,8 +214,8 @@ impl ControlBackend for Backend {
         let peer = self.peers.iter().position(|name| *name == peer).ok_or(CommandError::UnknownPeer)?;
         let uplink = self.uplinks.iter().position(|name| *name == path.uplink).ok_or(CommandError::UnknownPath)?;
         let uplink = node::UplinkId(uplink as u8);
-        let (snapshot, _) = self.handle.call(Request::Status).await.map_err(unavailable)?;
-        let met = snapshot.peers.get(peer).map_or(0, |peer| {
+        let snapshot = self.handle.call(Request::Status).await.map_err(unavailable)?;
+        let met = snapshot.node.peers.get(peer).map_or(0, |peer| {
             let meets = |p: &&PathSnapshot| p.uplink == uplink && path.remote.is_none_or(|r| r == p.remote);
             peer.paths.iter().filter(meets).count()
         });

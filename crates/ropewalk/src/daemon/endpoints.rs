@@ -75,13 +75,13 @@ impl Resolver {
 
     /// For each peer whether any path of it is not up.
     async fn incomplete(&self) -> Vec<bool> {
-        let Ok((snapshot, _)) = self.handle.call(Request::Status).await else {
+        let Ok(snapshot) = self.handle.call(Request::Status).await else {
             return Vec::new();
         };
         let lacks = |peer: &node::PeerSnapshot| {
             !peer.up || peer.paths.iter().any(|path| path.state != PathState::Up)
         };
-        snapshot.peers.iter().map(lacks).collect()
+        snapshot.node.peers.iter().map(lacks).collect()
     }
 
     async fn resolve(&mut self, peer: usize) {

@@ -1,7 +1,7 @@
 //! The data thread: owns the node, the TAP devices and the sockets; plain epoll, run to completion, no locks.
 //!
 //! The control thread talks to it through a bounded channel of [`Request`]s and a wake-up; events come back through a
-//! bounded broadcast channel.
+//! bounded one too.
 
 mod lines;
 mod run;
@@ -11,6 +11,7 @@ use std::{
     net::SocketAddr,
     sync::mpsc::{SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use node::{Endpoint, FdbEntry, Node, NodeEvent, NodeSnapshot, PathOp, UplinkId, UplinkState};
@@ -25,7 +26,7 @@ const MAX_REQUESTS: usize = 256;
 /// What the control thread asks of the data thread.
 pub enum Request {
     /// A snapshot of everything.
-    Status(oneshot::Sender<(NodeSnapshot, SendStats)>),
+    Status(oneshot::Sender<Snapshot>),
     /// Learned addresses and the names of their ports.
     Fdb(oneshot::Sender<Vec<(FdbEntry, String)>>),
     /// An order for paths; answers whether there are such paths.
@@ -40,6 +41,16 @@ pub enum Request {
     Ping(oneshot::Sender<()>),
     /// Say good-bye to the peers and end.
     Shutdown,
+}
+
+/// A snapshot, and the moment it shows by the data thread's clock, which counts the machine's sleep.
+pub struct Snapshot {
+    /// The node.
+    pub node: NodeSnapshot,
+    /// How sending went.
+    pub sending: SendStats,
+    /// Now; instants in the others are to be compared with this one only.
+    pub now: Instant,
 }
 
 /// Why a request did not reach the data thread.
@@ -85,7 +96,7 @@ impl Handle {
     }
 }
 
-/// Starts the data thread. Events go to `events`, bounded: when it is full they are lost, and counted.
+/// Starts the data thread. Events go to `events`, bounded: when it is full they are lost, and only snapshots tell.
 ///
 /// # Errors
 /// When the thread or its descriptors cannot be made.

@@ -15,7 +15,7 @@ use sys::{
 };
 use tokio::sync::mpsc;
 
-use super::{Request, lines::Lines, sinks::{Outbox, Ports}};
+use super::{Request, Snapshot, lines::Lines, sinks::{Outbox, Ports}};
 
 /// Frames read from one TAP, and receive calls made on one socket, in a wake-up: a flood on one must not starve the rest.
 const FRAMES_PER_WAKE: usize = 128;
@@ -189,7 +189,8 @@ impl Loop {
             Request::Status(answer) => {
                 let mut stats = self.outbox.stats.clone();
                 stats.tap_refused = self.ports.refused;
-                let _ = answer.send((self.node.snapshot(now), stats));
+                let node = self.node.snapshot(now);
+                let _ = answer.send(Snapshot { node, sending: stats, now });
             }
             Request::Fdb(answer) => {
                 let _ = answer.send(self.node.fdb(now));

@@ -150,7 +150,8 @@ fn path_row(path: &PathStatus, now: Timestamp) -> Vec<Cell> {
         (false, true) => "in",
         (false, false) => "-",
     };
-    let reason = path.reason.as_deref().or(path.excluded_reason.as_deref());
+    // Why it carries nothing is news; that it answers is not.
+    let reason = path.excluded_reason.as_deref().or(path.reason.as_deref());
     vec![
         format!("{}/{remote}", path.uplink).into(),
         Cell {

@@ -172,12 +172,9 @@ impl Link {
         if let Some(size) = result.mtu_probe_acked {
             path.mtu.on_acked(size, now);
         }
-        if result.largest_acked_size > BASE_MTU {
-            path.mtu.on_full_size_acked();
-            path.swallowed.clear();
-        } else if result.big_lost > 0 {
-            path.mtu.on_full_size_lost(result.big_lost, now);
-        }
+        path.mtu.on_arrived(result.largest_acked_size);
+        path.swallowed.retain(|&(size, _)| size > result.largest_acked_size);
+        path.mtu.on_full_size_lost(&result.big_lost, now);
         if let Some(sequence) = result.status_acked {
             self.status.on_acked(sequence);
         }
@@ -215,7 +212,7 @@ impl Link {
             return;
         }
         context.events.push(crate::Event::MtuBlackHole { uplink: path.uplink, remote: path.remote });
-        let mut parts = std::mem::take(&mut path.swallowed);
+        let mut parts: Vec<_> = path.swallowed.drain(..).map(|(_, part)| part).collect();
         path.flight.take_outstanding(&mut parts);
         self.resend(&mut parts, context);
     }

@@ -186,7 +186,8 @@ impl Link {
         let path = &mut self.paths[at];
         path.remote_role = role;
         if path.remote != asked.remote {
-            let silent = !path.usable();
+            // A path that was ordered out of use is not silent: the order holds for the address it has.
+            let silent = !path.usable() && path.admin == Admin::Up;
             if !(silent || asked.moves == Some(at)) {
                 return; // another way to the same pair of uplinks: one is enough
             }

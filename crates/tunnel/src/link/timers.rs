@@ -46,7 +46,7 @@ impl Link {
         for at in 0..self.paths.len() {
             self.check_silence(at, context);
             if self.probe_at(at, context.now).is_some_and(|due| due <= context.now) {
-                let doubtful = self.paths[at].live.state() != State::Up;
+                let doubtful = self.paths[at].live.state() != State::Up || self.is_silent_last(at, context.now);
                 self.probe(at, doubtful, context);
             }
             self.search_mtu(at, context);
@@ -80,15 +80,26 @@ impl Link {
         }
     }
 
-    /// Sends a PROBE at once.
+    /// Whether `at` is the last path and silent: then it stays in use, but is asked again and again.
+    fn is_silent_last(&self, at: usize, now: Instant) -> bool {
+        let path = &self.paths[at];
+        self.is_last(at) && path.live.is_silent(path.flight.oldest(), path.patience(), now)
+    }
+
+    /// Sends a PROBE at once; a doubtful path is asked for an answer `elsewhere` too.
     pub(super) fn probe(&mut self, at: usize, elsewhere: bool, context: &mut Context<'_>) {
         let path = &mut self.paths[at];
         if path.agreed && path.present && path.admin != Admin::Down {
             if path.live.state() == State::Down {
                 path.flight.forget_oldest(MAX_DEAD_PROBES);
             }
+            if elsewhere {
+                // Full-size datagrams may be all that vanishes: the question travels in a small one.
+                path.flush(&mut context.sending());
+            }
             path.control(true, &mut context.sending(), |out| put_probe(out, elsewhere));
             path.last_eliciting = context.now;
+            path.last_probe = context.now;
         }
     }
 
@@ -101,18 +112,12 @@ impl Link {
         }
         let oldest = path.flight.oldest();
         let patience = path.patience();
-        // Full-size datagrams may be all that is missing; a small one tells, on the last path too.
-        let ask = last
-            && path.live.is_silent(oldest, patience, now)
-            && now.saturating_duration_since(path.last_eliciting) >= patience.margin;
         if path.live.on_silence(oldest, patience, last, now) {
             let suspect = path.live.state() == State::Suspect;
             self.on_path_changed(at, context);
             if suspect {
                 self.probe(at, true, context);
             }
-        } else if ask {
-            self.probe(at, true, context);
         }
     }
 
@@ -133,7 +138,12 @@ impl Link {
         if !path.agreed || !path.present || path.admin == Admin::Down {
             return None;
         }
-        self.probe_interval(at, now).map(|interval| path.last_eliciting + interval)
+        let due = self.probe_interval(at, now).map(|interval| path.last_eliciting + interval);
+        if !self.is_silent_last(at, now) {
+            return due;
+        }
+        let again = path.last_probe + path.patience().suspicion;
+        Some(due.map_or(again, |due| due.min(again)))
     }
 
     fn probe_interval(&self, at: usize, now: Instant) -> Option<Duration> {

@@ -81,12 +81,18 @@ impl Peer {
 
     /// A response to one of our initiations.
     pub fn on_response(&mut self, message: &Response<'_>, arrival: &Arrival, now: Instant, sink: &mut dyn DatagramSink) {
+        if self.keys.uses(message.receiver) {
+            return; // the same response over another line
+        }
         let Some(at) = self.attempts.iter().position(|a| a.initiator.sender_index() == message.receiver) else {
             return self.drops.count(Drop::BadHandshake);
         };
         let Ok(established) = self.attempts[at].initiator.finish(message, &self.config.preshared_key) else {
             return self.drops.count(Drop::BadHandshake);
         };
+        if Hello::default().common_version(&established.remote_hello).is_none() {
+            return self.drops.count(Drop::BadHandshake);
+        }
         self.attempts.clear();
         let index = established.local_index;
         self.keys.add(established, self.is_lower(), now);
@@ -195,12 +201,12 @@ impl Peer {
         if let Some(target) = only {
             self.candidates.learn(target.uplink, target.remote, now);
         }
-        let (present, orders) = (&self.present, &self.orders);
+        let (absent, orders) = (&self.absent, &self.orders);
         let usable = |uplink: UplinkId, remote: SocketAddr| {
             let ordered = orders.iter().any(|&(u, r, admin)| {
                 u == uplink && admin == wire::control::Admin::Down && r.is_none_or(|r| r == remote)
             });
-            present.get(usize::from(uplink.0)).copied().unwrap_or(false) && !ordered
+            absent.get(usize::from(uplink.0)).is_some_and(Option::is_none) && !ordered
         };
         for candidate in self.candidates.iter_mut().filter(|c| usable(c.uplink, c.remote)) {
             if only.is_some_and(|t| t.uplink != candidate.uplink || t.remote != candidate.remote) {

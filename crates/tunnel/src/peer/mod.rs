@@ -103,7 +103,7 @@ pub struct PeerConfig {
 pub struct UplinkState {
     /// Its device is there, up, and has carrier.
     pub present: bool,
-    /// Why not: `device-absent`, `carrier-lost`.
+    /// Why not: `device-absent`, `device-down`, `carrier-lost`, `cannot-listen`.
     pub reason: &'static str,
     /// MTU of its device, bytes of IP packet.
     pub mtu: u16,
@@ -142,7 +142,8 @@ pub struct Peer {
     config: PeerConfig,
     rng: ForwardSecretRng,
     uplinks: LocalUplinks,
-    present: Vec<bool>,
+    /// Per uplink: why it is not there, if it is not.
+    absent: Vec<Option<&'static str>>,
     keys: Keyring,
     link: Option<Link>,
     attempts: Vec<Attempt>,
@@ -174,7 +175,7 @@ impl Peer {
             candidates: Candidates::new(config.public_key),
             rng: ForwardSecretRng::from_seed(seed),
             uplinks,
-            present: vec![true; count],
+            absent: vec![None; count],
             keys: Keyring::default(),
             link: None,
             attempts: Vec::new(),
@@ -371,10 +372,11 @@ impl Peer {
 
     fn on_uplink(&mut self, uplink: UplinkId, state: UplinkState, now: Instant, sink: &mut dyn DatagramSink) {
         let at = usize::from(uplink.0);
-        let (Some(present), Some(limits)) = (self.present.get_mut(at), self.uplinks.limits.get_mut(at)) else {
+        let (Some(absent), Some(limits)) = (self.absent.get_mut(at), self.uplinks.limits.get_mut(at)) else {
             return;
         };
-        let was = std::mem::replace(present, state.present);
+        let reason = (!state.present).then_some(state.reason);
+        let was = std::mem::replace(absent, reason).is_none();
         // Headers of IP and UDP: 28 bytes, 48 with IPv6.
         let limit = |headers: u16| state.mtu.saturating_sub(headers).min(crate::params::MAX_MTU);
         let new_limits = (limit(28), limit(48));
@@ -504,7 +506,7 @@ impl Peer {
     }
 
     fn is_present(&self, uplink: UplinkId) -> bool {
-        self.present.get(usize::from(uplink.0)).copied().unwrap_or(false)
+        self.absent.get(usize::from(uplink.0)).is_some_and(Option::is_none)
     }
 
     fn ordered_down(&self, uplink: UplinkId, remote: SocketAddr) -> bool {

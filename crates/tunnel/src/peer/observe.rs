@@ -102,12 +102,12 @@ impl Peer {
     }
 
     fn candidate_snapshot(&self, candidate: &crate::dial::Candidate) -> PathSnapshot {
-        let present = self.is_present(candidate.uplink);
+        let absent = self.absent.get(usize::from(candidate.uplink.0)).copied().flatten();
         let down = self.ordered_down(candidate.uplink, candidate.remote);
-        let (state, reason) = match (present, down) {
-            (false, _) => (PathState::Absent, "device-absent"),
-            (true, true) => (PathState::Down, "ordered-down"),
-            (true, false) => (PathState::Probing, "no-answer-yet"),
+        let (state, reason) = match (absent, down) {
+            (Some(reason), _) => (PathState::Absent, reason),
+            (None, true) => (PathState::Down, "ordered-down"),
+            (None, false) => (PathState::Probing, "no-answer-yet"),
         };
         PathSnapshot {
             uplink: candidate.uplink,

@@ -1,12 +1,21 @@
 //! What can happen to a pair, and what its users feel: the rows of the table of goals.
 
 use anyhow::Result;
-use lab::Way;
+use lab::{End, Way};
 
 use crate::line::{Kind, LineSpec};
 use crate::reading::{Goal, Reading, Row};
 
+mod address;
 mod black_hole;
+mod carrier;
+mod cycles;
+mod drain;
+mod redundant;
+mod restart;
+mod stage;
+
+pub use stage::Observed;
 
 /// One thing that happens, under one set of conditions.
 #[derive(Debug, Clone)]
@@ -22,8 +31,22 @@ pub struct Scenario {
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The active line falls silent, and comes back.
+    /// The active line falls silent, and (if both ways) comes back.
     BlackHole(Way),
+    /// The active line's carrier goes at one end, and comes back.
+    CarrierLoss,
+    /// The active line is drained.
+    Drain,
+    /// Lines die in turn, nothing may be lost.
+    Death,
+    /// The daemon of this end is killed and started again.
+    Restart(End),
+    /// The active line's address changes at one end.
+    Address,
+    /// A hundred faults.
+    Cycles,
+    /// Started while a line is dead.
+    BootDead,
 }
 
 /// The modes that have goals.
@@ -46,6 +69,16 @@ impl Mode {
             Self::Redundant => "redundant",
         }
     }
+
+    /// Whether a flow takes one path at a time.
+    fn is_single_path(self) -> bool {
+        self != Self::Redundant
+    }
+
+    /// Whether all flows take one path at a time.
+    fn is_single_path_only(self) -> bool {
+        self == Self::Failover
+    }
 }
 
 /// The lines that have goals.
@@ -57,17 +90,26 @@ pub enum Lines {
     Unequal,
     /// Two veth lines, with a router in each so that they can fall silent.
     Veth,
+    /// Three of them: equal, and one slower.
+    Three,
+    /// Only 50 Mbit/s, 20 ms.
+    Single,
 }
 
 impl Lines {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Equal, Self::Unequal, Self::Veth];
+    /// Those that the goals for failures name.
+    pub const PAIRS: [Self; 3] = [Self::Equal, Self::Unequal, Self::Veth];
 
     fn specs(self) -> Vec<LineSpec> {
+        let fast = || LineSpec::cable(50.0, 20);
+        let slow = || LineSpec::cable(20.0, 60);
+        let veth = || LineSpec::new(Kind::Router);
         match self {
-            Self::Equal => vec![LineSpec::cable(50.0, 20), LineSpec::cable(50.0, 20)],
-            Self::Unequal => vec![LineSpec::cable(50.0, 20), LineSpec::cable(20.0, 60)],
-            Self::Veth => vec![LineSpec::new(Kind::Router), LineSpec::new(Kind::Router)],
+            Self::Equal => vec![fast(), fast()],
+            Self::Unequal => vec![fast(), slow()],
+            Self::Veth => vec![veth(), veth()],
+            Self::Three => vec![fast(), fast(), slow()],
+            Self::Single => vec![fast()],
         }
     }
 
@@ -76,22 +118,50 @@ impl Lines {
             Self::Equal => "2 × 50 Mbit/20 ms",
             Self::Unequal => "50/20 + 20/60",
             Self::Veth => "2 × veth",
+            Self::Three => "2 × 50/20 + 20/60",
+            Self::Single => "1 × 50 Mbit/20 ms",
         }
     }
 }
 
 impl Scenario {
-    /// A name to choose it by: "black-hole/equal/failover/a-to-b".
+    /// A name to choose it by: "black-hole-a-to-b/equal/failover".
     pub fn name(&self) -> String {
         let lines = format!("{:?}", self.lines).to_lowercase();
         format!("{}/{lines}/{}", self.event.name(), self.mode.name())
     }
 
-    /// Lets it happen once.
-    pub fn run(&self) -> Result<Vec<Reading>> {
+    /// Lets it happen once. Where one end is concerned, odd runs (from 1) take A and even ones B.
+    pub fn run(&self, run: usize) -> Result<Observed> {
+        let end = if run % 2 == 1 { End::A } else { End::B };
         match self.event {
             Event::BlackHole(way) => black_hole::run(self, way),
+            Event::CarrierLoss => carrier::run(self, end),
+            Event::Drain => drain::run(self, end),
+            Event::Death => redundant::run(self),
+            Event::Restart(end) => restart::run(self, end),
+            Event::Address => address::run(self, end),
+            Event::Cycles => cycles::run(self, run as u64),
+            Event::BootDead => cycles::boot(self, Way::Both),
         }
+    }
+
+    /// What to report of a run that did not get as far as measuring.
+    pub fn failed(&self) -> Vec<Reading> {
+        let row = self.row(
+            &format!("{}: runs", self.event.name()),
+            "",
+            Goal::Count(0.0),
+        );
+        vec![Reading {
+            row,
+            value: f64::INFINITY,
+        }]
+    }
+
+    /// Whether its time is spent waiting, so that several may run at once.
+    pub fn is_patient(&self) -> bool {
+        self.event == Event::Cycles
     }
 
     fn row(&self, event: &str, direction: &str, goal: Goal) -> Row {
@@ -109,6 +179,13 @@ impl Event {
     fn name(self) -> String {
         match self {
             Self::BlackHole(way) => format!("black-hole-{}", way_name(way)),
+            Self::CarrierLoss => "carrier-loss".to_owned(),
+            Self::Drain => "drain".to_owned(),
+            Self::Death => "death".to_owned(),
+            Self::Restart(end) => format!("restart-{end:?}").to_lowercase(),
+            Self::Address => "address".to_owned(),
+            Self::Cycles => "cycles".to_owned(),
+            Self::BootDead => "boot-dead".to_owned(),
         }
     }
 }
@@ -124,16 +201,26 @@ fn way_name(way: Way) -> &'static str {
 /// All rows of the table of goals.
 pub fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
-    for lines in Lines::ALL {
-        for mode in [Mode::Failover, Mode::Balance] {
+    let mut add = |event, lines, mode| all.push(Scenario { event, lines, mode });
+    let modes = [Mode::Failover, Mode::Balance];
+    for lines in Lines::PAIRS {
+        for mode in modes {
             for way in [Way::Both, Way::AToB, Way::BToA] {
-                all.push(Scenario {
-                    event: Event::BlackHole(way),
-                    lines,
-                    mode,
-                });
+                add(Event::BlackHole(way), lines, mode);
             }
+            add(Event::CarrierLoss, lines, mode);
+            add(Event::Drain, lines, mode);
         }
+        add(Event::Death, lines, Mode::Redundant);
     }
+    for mode in modes {
+        add(Event::Restart(End::A), Lines::Equal, mode);
+        add(Event::Restart(End::B), Lines::Equal, mode);
+        add(Event::Address, Lines::Equal, mode);
+        add(Event::BootDead, Lines::Three, mode);
+        add(Event::Cycles, Lines::Equal, mode);
+        add(Event::Cycles, Lines::Three, mode);
+    }
+    add(Event::Address, Lines::Single, Mode::Failover);
     all
 }

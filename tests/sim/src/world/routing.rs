@@ -61,7 +61,7 @@ impl World {
     }
 
     /// A packet enters a line at end `end`.
-    pub(crate) fn inject(&mut self, line: usize, end: usize, packet: Packet) {
+    pub fn inject(&mut self, line: usize, end: usize, packet: Packet) {
         let size = packet.bytes.len() + headers(packet.dst.ip());
         let (host, uplink) = self.lines[line].ends[1 - end];
         let arrivals = self.lines[line].directions[end].transmit(size, self.now, &mut self.rng);
