@@ -40,7 +40,7 @@ impl Forwarder {
     }
 
     /// Passes a frame from local port `from` to peers and other local ports.
-    pub(crate) fn from_local(
+    pub(crate) fn on_local_frame(
         &mut self,
         from: PortIndex,
         frame: &[u8],
@@ -68,7 +68,7 @@ impl Forwarder {
     }
 
     /// Passes a frame from a peer to the local ports.
-    pub(crate) fn from_peer(&mut self, peer: usize, frame: &[u8], now: Instant, frames: &mut dyn FrameSink) {
+    pub(crate) fn on_peer_frame(&mut self, peer: usize, frame: &[u8], now: Instant, frames: &mut dyn FrameSink) {
         let from = PortId(self.local_ports + peer as u16);
         let Some(vlan) = self.look_up(from, frame, now) else {
             return;

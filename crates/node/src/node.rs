@@ -137,7 +137,7 @@ impl Node {
 
     /// Takes a frame that a local port received. What it causes is complete after [`Self::flush`].
     pub fn handle_frame(&mut self, port: PortIndex, frame: &[u8], now: Instant, io: &mut Io<'_>) {
-        self.forwarder.from_local(port, frame, now, &mut self.peers, io.datagrams, io.frames);
+        self.forwarder.on_local_frame(port, frame, now, &mut self.peers, io.datagrams, io.frames);
     }
 
     /// Takes a datagram that an uplink received; opens it in place. `wall_ns` is the wall clock, ns since 1970.
@@ -166,7 +166,7 @@ impl Node {
         self.peers.1[slot] = true;
         let (forwarder, frames) = (&mut self.forwarder, &mut *io.frames);
         peer.receive(arrival, datagram, now, io.datagrams, &mut |frame| {
-            forwarder.from_peer(slot, frame, now, frames);
+            forwarder.on_peer_frame(slot, frame, now, frames);
         });
     }
 

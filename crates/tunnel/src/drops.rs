@@ -28,7 +28,7 @@ pub enum Drop {
     BadFragment,
     /// An incomplete record gave way to newer ones.
     ReassemblyEvicted,
-    /// A record to be sent again was no longer kept.
+    /// A record to be sent again was no longer kept, was too old, or had been sent again often enough.
     ReinjectionMissed,
     /// A handshake message that was not valid.
     BadHandshake,

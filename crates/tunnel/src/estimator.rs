@@ -70,6 +70,8 @@ impl LossWindow {
 #[derive(Clone, Debug)]
 pub(crate) struct Estimator {
     epoch: Instant,
+    /// What was sent before does not count.
+    since: Instant,
     smoothed: Option<Duration>,
     variation: Duration,
     samples: u32,
@@ -82,6 +84,7 @@ impl Estimator {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             epoch: now,
+            since: now,
             smoothed: None,
             variation: Duration::ZERO,
             samples: 0,
@@ -93,6 +96,9 @@ impl Estimator {
 
     /// A round trip whose acknowledgement came back on the path itself, less the peer's delay.
     pub(crate) fn on_round_trip(&mut self, sample: Duration, now: Instant) {
+        if now.saturating_duration_since(self.since) < sample {
+            return;
+        }
         let bucket = self.bucket(now);
         self.own.add(sample, bucket);
         self.samples = self.samples.saturating_add(1);
@@ -110,6 +116,9 @@ impl Estimator {
 
     /// A round trip whose acknowledgement came back on another path: it bounds how long to wait when only this path's way back is dead.
     pub(crate) fn on_round_trip_elsewhere(&mut self, sample: Duration, now: Instant) {
+        if now.saturating_duration_since(self.since) < sample {
+            return;
+        }
         let bucket = self.bucket(now);
         self.other.add(sample, bucket);
     }
@@ -156,9 +165,9 @@ impl Estimator {
         if self.samples < YOUNG_SAMPLES { threshold.max(YOUNG_GRACE) } else { threshold }
     }
 
-    /// Forgets delays, for a path that leads elsewhere now. Loss stays.
-    pub(crate) fn start_again(&mut self) {
-        *self = Self { loss: self.loss, ..Self::new(self.epoch) };
+    /// Forgets delays, also of what is on its way, for a path that leads elsewhere now or came back. Loss stays.
+    pub(crate) fn start_again(&mut self, now: Instant) {
+        *self = Self { loss: self.loss, since: now, ..Self::new(self.epoch) };
     }
 
     /// Forgets losses: they were those of an outage.

@@ -26,6 +26,8 @@ pub(crate) struct Kept<'a> {
     pub bytes: &'a [u8],
     pub vnet: bool,
     pub flow: u32,
+    /// When it was first sent.
+    pub at: Instant,
 }
 
 /// The last records by number. Grows while what it would overwrite is still young; shrinks to nothing when told.
@@ -64,7 +66,7 @@ impl History {
     pub(crate) fn get(&self, number: u64) -> Option<Kept<'_>> {
         let entry = self.entries.get(number.checked_sub(self.first)? as usize)?;
         let bytes = self.ring.get(entry.start..entry.start + entry.len)?;
-        Some(Kept { bytes, vnet: entry.vnet, flow: entry.flow })
+        Some(Kept { bytes, vnet: entry.vnet, flow: entry.flow, at: entry.at })
     }
 
     /// Frees the memory of an idle session.

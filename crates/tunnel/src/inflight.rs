@@ -17,6 +17,8 @@ pub(crate) struct Carried {
     pub offset: u32,
     /// Its length in bytes.
     pub len: u32,
+    /// How often it was sent before.
+    pub again: u8,
 }
 
 /// What kind of datagram was sent, as far as its loss matters.
@@ -276,7 +278,7 @@ mod tests {
     use super::*;
 
     fn carried(record: u64) -> Carried {
-        Carried { record, offset: 0, len: 100 }
+        Carried { record, offset: 0, len: 100, again: 0 }
     }
 
     fn filled(count: u64, start: Instant) -> InFlight {

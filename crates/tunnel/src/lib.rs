@@ -27,6 +27,7 @@ mod scheduler;
 mod sink;
 mod snapshot;
 mod timing;
+mod waiting;
 
 pub use drops::{Drop, Drops};
 pub use event::Event;

@@ -77,6 +77,19 @@ impl Liveness {
         self.hold_until
     }
 
+    /// Whether an acknowledgement shows that the path works now. One that took another way back, for something sent before the
+    /// silence was noticed, shows only that it worked then.
+    /// And the second answer of a path that came back must be to a question asked since: an end that stood still answers many
+    /// old ones at once.
+    pub(crate) fn is_news(&self, came_on_it: bool, sent: Option<Instant>) -> bool {
+        let since = sent.is_some_and(|sent| sent >= self.since);
+        match self.state {
+            State::Suspect => came_on_it || since,
+            State::Probing => !self.was_up || since,
+            State::Up | State::Down => true,
+        }
+    }
+
     /// The path answered: an acknowledgement or a challenge's response. True when it became usable by this.
     pub(crate) fn on_answer(&mut self, now: Instant) -> bool {
         self.last_answer = now;
@@ -219,6 +232,17 @@ mod tests {
         assert!(!live.on_silence(Some(now + 41 * MS), PATIENCE, false, now + 160 * MS));
         assert!(live.on_silence(Some(now + 41 * MS), PATIENCE, false, now + 161 * MS));
         assert_eq!(live.state(), State::Down);
+    }
+
+    #[test]
+    fn what_was_sent_before_the_silence_and_answered_elsewhere_forgives_nothing() {
+        let (mut live, now) = up();
+        assert!(live.is_news(false, None), "a path in good standing");
+        live.on_silence(Some(now), PATIENCE, false, now + 30 * MS);
+        assert!(!live.is_news(false, Some(now + 29 * MS)));
+        assert!(!live.is_news(false, None));
+        assert!(live.is_news(true, Some(now)), "the way back works");
+        assert!(live.is_news(false, Some(now + 30 * MS)), "asked after the silence");
     }
 
     #[test]

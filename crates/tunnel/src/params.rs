@@ -56,8 +56,12 @@ pub const HOLD_DOWN: Duration = ms(300);
 pub const HOLD_DOWN_MAX: Duration = ms(30_000);
 /// Flaps are halved after each such time without one.
 pub const FLAP_DECAY: Duration = ms(60_000);
-/// A restored path that does not answer its second probe for this long is down again.
-pub const RESTORE_PATIENCE: Duration = ms(1_000);
+/// A restored path that does not answer its second probe for this long is down again: longer than any round trip worth using.
+pub const RESTORE_PATIENCE: Duration = ms(3_000);
+/// How often the same part of a record is sent again at most (RFC 3366: link-level persistence is to be low).
+pub const MAX_REINJECTIONS: u8 = 3;
+/// What is older than this is not sent again: whoever waits for it has sent it anew.
+pub const REINJECT_WITHIN: Duration = ms(1_000);
 
 /// Probing of a dead path while nothing else carries, at first.
 pub const DOWN_PROBE_URGENT: Duration = ms(100);
@@ -125,3 +129,8 @@ pub const MAX_IN_FLIGHT: usize = 65_536;
 
 /// A changed STATUS is repeated after this until it is acknowledged, then after twice as long, up to a second.
 pub const STATUS_REPEAT: Duration = ms(50);
+
+/// Address questions and answers kept while there is no path.
+pub const MAX_WAITING: usize = 32;
+/// How long they are kept: then kernels have asked again.
+pub const WAITING_LIFE: Duration = ms(1_000);

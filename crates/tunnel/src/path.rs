@@ -182,22 +182,15 @@ impl Path {
         self.open.status = Some(sequence);
     }
 
-    /// Appends bytes `from..to` of record `number` to the stream of this path.
-    pub(crate) fn append(
-        &mut self,
-        number: u64,
-        vnet: bool,
-        record: &[u8],
-        (from, to): (usize, usize),
-        sending: &mut Sending<'_>,
-    ) {
-        let mut offset = from;
+    /// Appends `part` of `record` to the stream of this path.
+    pub(crate) fn append(&mut self, part: Carried, vnet: bool, record: &[u8], sending: &mut Sending<'_>) {
+        let mut offset = part.offset as usize;
+        let to = offset + part.len as usize;
         while offset < to {
             let room = usize::from(self.mtu.current()) - OVERHEAD - payload_len(0, 0);
-            let taken = self.open.pieces.push(number, vnet, record, offset, room);
+            let taken = self.open.pieces.push(part.record, vnet, record, offset, room);
             if taken > 0 {
-                let part = Carried { record: number, offset: offset as u32, len: taken as u32 };
-                self.open.carried.push(part);
+                self.open.carried.push(Carried { offset: offset as u32, len: taken as u32, ..part });
                 offset += taken;
             } else if self.open.pieces.is_empty() {
                 sending.drops.count(Drop::FrameTooLong); // nothing can ever take it

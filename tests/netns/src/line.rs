@@ -27,6 +27,10 @@ pub struct LineSpec {
     pub uplink: [String; 2],
     /// The daemons know each other by IPv6 addresses on it.
     pub v6: bool,
+    /// A cable does not end at the hosts, but at a switch beside each: as with a modem, what is
+    /// on its way outlives the carrier at the host. And the kernel reports the carrier of a veth
+    /// at once, that of a TAP device only once a second.
+    pub switched: bool,
 }
 
 impl LineSpec {
@@ -37,6 +41,7 @@ impl LineSpec {
             mtu: 1500,
             uplink: [String::new(), String::new()],
             v6: false,
+            switched: false,
         }
     }
 
@@ -54,6 +59,14 @@ impl LineSpec {
     /// With another MTU.
     pub fn mtu(self, mtu: u32) -> Self {
         Self { mtu, ..self }
+    }
+
+    /// With a switch at each end.
+    pub fn switched(self) -> Self {
+        Self {
+            switched: true,
+            ..self
+        }
     }
 
     /// Over IPv6.
@@ -77,8 +90,35 @@ pub struct Line {
 #[derive(Debug)]
 enum Joint {
     Cable(Cable),
+    Switched(Cable, [Access; 2]),
     Veth(Veth),
     Router(Router),
+}
+
+/// A host's way to its end of a cable.
+#[derive(Debug)]
+struct Access {
+    veth: Veth,
+    switch: Namespace,
+}
+
+impl Access {
+    fn new(host: &Plug, mtu: u32) -> Result<Self> {
+        let switch = Namespace::new("switch")?;
+        switch.netlink(async |netlink| netlink.create_bridge("br0").await)?;
+        switch.set_up("br0", true)?;
+        let veth = Veth::join(host.clone(), Plug::new(&switch, "host"))?;
+        for plug in [&veth.a, &veth.b] {
+            plug.host.set_mtu(&plug.device, mtu)?;
+        }
+        Ok(Self { veth, switch })
+    }
+
+    fn bridge(&self, device: &str) -> Result<()> {
+        Ok(self
+            .switch
+            .netlink(async |netlink| netlink.set_master(device, Some("br0")).await)?)
+    }
 }
 
 impl Line {
@@ -88,15 +128,14 @@ impl Line {
         let plug = |end: End| Plug::new(&hosts[end as usize], &name);
         let (a, b) = (plug(End::A), plug(End::B));
         let joint = match &spec.kind {
-            Kind::Cable(profile) => Joint::Cable(Cable::join(
-                a,
-                b,
-                CableOptions {
+            Kind::Cable(profile) => {
+                let options = CableOptions {
                     mtu: spec.mtu,
                     profile: profile.clone(),
                     ..CableOptions::default()
-                },
-            )?),
+                };
+                join_cable(a, b, options, spec.switched)?
+            }
             Kind::Veth => Joint::Veth(Veth::join(a, b)?),
             Kind::Router => Joint::Router(Router::join(number, a, b)?),
         };
@@ -111,13 +150,17 @@ impl Line {
         Ok(line)
     }
 
+    fn has_one_network(&self) -> bool {
+        !matches!(self.joint, Joint::Router(_))
+    }
+
     fn prepare(&self) -> Result<()> {
         for end in [End::A, End::B] {
             let host = self.host(end);
-            if !matches!(self.joint, Joint::Cable(_)) && self.spec.mtu != 1500 {
+            if self.spec.mtu != 1500 {
                 host.set_mtu(&self.name, self.spec.mtu)?;
             }
-            if matches!(self.joint, Joint::Cable(_) | Joint::Veth(_)) {
+            if self.has_one_network() {
                 host.add_address(&self.name, &self.cidr(end, end as u8 + 1))?;
                 host.add_address(
                     &self.name,
@@ -130,9 +173,9 @@ impl Line {
 
     /// An IPv4 address on it, with host part `host`.
     fn cidr(&self, end: End, host: u8) -> String {
-        match self.joint {
-            Joint::Cable(_) | Joint::Veth(_) => format!("10.80.{}.{host}/24", self.number),
-            Joint::Router(_) => format!("10.{}.{}.{host}/24", self.number, end as u8 + 1),
+        match self.has_one_network() {
+            true => format!("10.80.{}.{host}/24", self.number),
+            false => format!("10.{}.{}.{host}/24", self.number, end as u8 + 1),
         }
     }
 
@@ -146,10 +189,10 @@ impl Line {
         let host = end as u8 + 1;
         match &self.joint {
             Joint::Router(router) => router.address(end, self.spec.v6),
-            Joint::Cable(_) | Joint::Veth(_) if self.spec.v6 => {
+            _ if self.spec.v6 => {
                 IpAddr::from([0xfd80, self.number.into(), 0, 0, 0, 0, 0, host.into()])
             }
-            Joint::Cable(_) | Joint::Veth(_) => IpAddr::from([10, 80, self.number, host]),
+            _ => IpAddr::from([10, 80, self.number, host]),
         }
     }
 
@@ -177,7 +220,7 @@ impl Line {
     /// Loses everything that goes this way, without a word.
     pub fn cut(&self, way: Way) -> Result<()> {
         match &self.joint {
-            Joint::Cable(cable) => cable.cut(way),
+            Joint::Cable(cable) | Joint::Switched(cable, _) => cable.cut(way),
             Joint::Router(router) => router.silence(way)?,
             Joint::Veth(_) => bail!("a veth pair cannot fall silent"),
         }
@@ -187,7 +230,7 @@ impl Line {
     /// Ends [`Line::cut`].
     pub fn heal(&self) -> Result<()> {
         match &self.joint {
-            Joint::Cable(cable) => cable.heal(),
+            Joint::Cable(cable) | Joint::Switched(cable, _) => cable.heal(),
             Joint::Router(router) => router.heal()?,
             Joint::Veth(_) => {}
         }
@@ -199,6 +242,10 @@ impl Line {
     pub fn set_carrier(&self, end: End, carrier: bool) -> Result<()> {
         match &self.joint {
             Joint::Cable(cable) => cable.set_carrier(end, carrier),
+            Joint::Switched(_, accesses) => {
+                let access = &accesses[end as usize];
+                access.veth.set_carrier(End::A, carrier)
+            }
             Joint::Router(router) => router.set_carrier(end, carrier),
             Joint::Veth(veth) => veth.set_carrier(end, carrier),
         }
@@ -207,7 +254,7 @@ impl Line {
     /// The cable, if it is one: to change more of it.
     pub fn cable(&self) -> Option<&Cable> {
         match &self.joint {
-            Joint::Cable(cable) => Some(cable),
+            Joint::Cable(cable) | Joint::Switched(cable, _) => Some(cable),
             Joint::Veth(_) | Joint::Router(_) => None,
         }
     }
@@ -216,7 +263,23 @@ impl Line {
     pub fn router(&self) -> Option<&Router> {
         match &self.joint {
             Joint::Router(router) => Some(router),
-            Joint::Cable(_) | Joint::Veth(_) => None,
+            _ => None,
         }
     }
+}
+
+fn join_cable(a: Plug, b: Plug, options: CableOptions, switched: bool) -> Result<Joint> {
+    if !switched {
+        return Ok(Joint::Cable(Cable::join(a, b, options)?));
+    }
+    let accesses = [Access::new(&a, options.mtu)?, Access::new(&b, options.mtu)?];
+    let [at_a, at_b] = accesses
+        .each_ref()
+        .map(|access| Plug::new(&access.switch, "cable"));
+    let cable = Cable::join(at_a, at_b, options)?;
+    for access in &accesses {
+        access.bridge("host")?;
+        access.bridge("cable")?;
+    }
+    Ok(Joint::Switched(cable, accesses))
 }

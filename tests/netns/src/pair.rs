@@ -1,6 +1,6 @@
 //! The standard topology: nodes A and B, each in a namespace of its own, joined by lines.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -266,13 +266,24 @@ impl Pair {
         Ok(busiest)
     }
 
+    /// Sends a flow from A only: new flows go to the line with the least load, and both ends would
+    /// take turns out of step for ever.
+    fn disturb(&self) -> Result<()> {
+        let host = self.host(End::A);
+        let socket = host.enter(|| UdpSocket::bind((self.address(End::A), 0)))??;
+        for _ in 0..40 {
+            socket.send_to(&[0; 1000], (self.address(End::B), 9))?;
+        }
+        Ok(())
+    }
+
     /// A meter whose both directions go over this line.
     ///
     /// In `failover` that is where they go once the best line has been found; in `balance` another
     /// pair of flows may be placed there.
     pub fn meter_on(&self, line: usize) -> Result<Meter> {
         let mut seen = [0; 2];
-        for _ in 0..24 {
+        for attempt in 0..24 {
             let meter = self.meter()?;
             // The first look may see the end of an earlier meter.
             sleep(Duration::from_millis(50));
@@ -280,8 +291,10 @@ impl Pair {
             if seen == [line; 2] {
                 return Ok(meter);
             }
-            if self.options.mode == "failover" {
-                sleep(Duration::from_millis(300));
+            match self.options.mode.as_str() {
+                "failover" => sleep(Duration::from_millis(300)),
+                _ if attempt % 3 == 2 => self.disturb()?,
+                _ => {}
             }
         }
         bail!(

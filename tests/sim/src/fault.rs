@@ -115,9 +115,10 @@ impl World {
     }
 
     fn each_direction(&mut self, line: usize, direction: usize, change: impl Fn(&mut Shape)) {
+        let now = self.now;
         for (at, each) in self.lines[line].directions.iter_mut().enumerate() {
             if direction == 2 || direction == at {
-                change(&mut each.shape);
+                each.reshape(&change, now);
             }
         }
     }

@@ -76,7 +76,7 @@ impl Shape {
 /// One direction: its shape and what it is doing.
 #[derive(Clone, Copy, Debug)]
 pub struct Direction {
-    /// How it behaves; change it at will.
+    /// How it behaves; see [`Self::reshape`].
     pub shape: Shape,
     free_at: Option<Instant>,
     last_arrival: Option<Instant>,
@@ -131,14 +131,27 @@ impl Direction {
         if self.shape.rate == 0 {
             return Some(now);
         }
-        let start = self.free_at.map_or(now, |free| free.max(now));
-        let waiting = start.duration_since(now).as_nanos() * u128::from(self.shape.rate) / 8_000_000_000;
-        if waiting > self.shape.queue as u128 {
+        if self.waiting(now) > self.shape.queue as u64 {
             return None;
         }
+        let start = self.free_at.map_or(now, |free| free.max(now));
         let leaves = start + Duration::from_nanos(size as u64 * 8_000_000_000 / self.shape.rate);
         self.free_at = Some(leaves);
         Some(leaves)
+    }
+
+    /// Bytes in the queue.
+    fn waiting(&self, now: Instant) -> u64 {
+        let busy = self.free_at.map_or(Duration::ZERO, |free| free.saturating_duration_since(now));
+        (busy.as_nanos() * u128::from(self.shape.rate) / 8_000_000_000) as u64
+    }
+
+    /// Changes the shape; what is in the queue leaves at the new rate.
+    pub fn reshape(&mut self, change: impl Fn(&mut Shape), now: Instant) {
+        let waiting = self.waiting(now);
+        change(&mut self.shape);
+        let left = (waiting * 8_000_000_000).checked_div(self.shape.rate).unwrap_or(0);
+        self.free_at = Some(now + Duration::from_nanos(left));
     }
 
     fn arrival(&mut self, leaves: Instant, rng: &mut ChaCha8Rng) -> Instant {

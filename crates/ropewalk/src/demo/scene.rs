@@ -121,11 +121,28 @@ impl View {
             .all(|status| paths(status, line).any(|path| wanted(path.state, path.active)))
     }
 
-    /// What A sends on, for people: "line 1".
-    pub(super) fn carrier(&self) -> &'static str {
-        let [a, _] = &self.ends;
-        let carrying = |line: &Line| paths(a, *line).any(|path| path.active);
-        Line::BOTH.into_iter().find(carrying).map_or("no line", Line::text)
+    /// The paths as both ends see them, a line each, to explain what went wrong.
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::new();
+        for status in &self.ends {
+            for path in status.peers.iter().flat_map(|peer| &peer.paths) {
+                let address = |address: &Option<String>| address.clone().unwrap_or("?".into());
+                text += &format!(
+                    "\n  {}: {} {} to {} {:?}{} ({}), rtt {:.0} ms, jitter {:.0} ms, loss {:.3}",
+                    status.node.name,
+                    path.uplink,
+                    address(&path.local),
+                    address(&path.remote),
+                    path.state,
+                    if path.active { ", carries" } else { "" },
+                    path.reason.as_deref().unwrap_or("-"),
+                    path.rtt_ms.unwrap_or(f64::NAN),
+                    path.jitter_ms.unwrap_or(f64::NAN),
+                    path.loss.unwrap_or(f64::NAN),
+                );
+            }
+        }
+        text
     }
 }
 

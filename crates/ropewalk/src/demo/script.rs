@@ -296,7 +296,7 @@ impl Script<'_> {
             match &view {
                 Ok(view) if wanted(view) => return Ok(start.elapsed()),
                 _ if start.elapsed() < PATIENCE => {}
-                Ok(view) => bail!("{otherwise} within {PATIENCE:?}; {} carries", view.carrier()),
+                Ok(view) => bail!("{otherwise} within {PATIENCE:?}:{}", view.describe()),
                 Err(error) => bail!("{otherwise} within {PATIENCE:?}: {error:#}"),
             }
             thread::sleep(STEP);

@@ -178,7 +178,7 @@ impl Link {
         if let Some(sequence) = result.status_acked {
             self.status.on_acked(sequence);
         }
-        if result.newly_acked > 0 {
+        if result.newly_acked > 0 && path.live.is_news(came_on == Some(at), result.largest_sent_at) {
             self.on_answer(at, now, context);
         }
         self.check_black_hole(at, context);
@@ -192,6 +192,11 @@ impl Link {
         let before = path.live.state();
         path.live.on_answer(now);
         let after = path.live.state();
+        if before == State::Down {
+            // How late the answers to what was asked in the meantime come says nothing about the delay.
+            path.estimator.start_again(now);
+            path.times.clear();
+        }
         if before == State::Probing && after == State::Up {
             // What was lost while it was dead says nothing about how good it is.
             path.estimator.forget_loss();

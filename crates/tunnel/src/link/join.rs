@@ -231,7 +231,7 @@ impl Link {
         path.moving = None;
         path.mtu.set_limit(context.uplinks.limit(to.uplink, to.remote), context.now);
         path.mtu.start_again(context.now);
-        path.estimator.start_again();
+        path.estimator.start_again(context.now);
         context.events.push(Event::Moved { uplink: to.uplink, from, to: to.remote });
         self.rank(context.now);
         self.reinject(at, context);

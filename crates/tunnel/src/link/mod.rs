@@ -20,7 +20,7 @@ use crate::{
     history::History,
     inflight::Carried,
     liveness::State,
-    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, RANK_EVERY},
+    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, MAX_REINJECTIONS, RANK_EVERY, REINJECT_WITHIN},
     path::{Path, Sending},
     peer::Mode,
     scheduler::{Candidate, Scheduler, cost},
@@ -162,7 +162,8 @@ impl Link {
         self.counters.tx_frames += 1;
         self.history.push(number, frame, flow, false, now);
         for path in chosen.into_iter().flatten() {
-            self.paths[path].append(number, false, frame, (0, frame.len()), &mut context.sending());
+            let all = Carried { record: number, offset: 0, len: frame.len() as u32, again: 0 };
+            self.paths[path].append(all, false, frame, &mut context.sending());
         }
         true
     }
@@ -240,7 +241,11 @@ impl Link {
     fn resend(&mut self, parts: &mut [Carried], context: &mut Context<'_>) {
         parts.sort_unstable_by_key(|part| (part.record, part.offset));
         for part in parts.iter() {
-            let Some(kept) = self.history.get(part.record) else {
+            let kept = self.history.get(part.record).filter(|kept| {
+                let age = context.now.saturating_duration_since(kept.at);
+                part.again < MAX_REINJECTIONS && age < REINJECT_WITHIN
+            });
+            let Some(kept) = kept else {
                 context.drops.count(Drop::ReinjectionMissed);
                 continue;
             };
@@ -250,8 +255,8 @@ impl Link {
                 continue;
             };
             self.counters.reinjected += 1;
-            let range = (part.offset as usize, (part.offset + part.len) as usize);
-            self.paths[path].append(part.record, kept.vnet, kept.bytes, range, &mut context.sending());
+            let again = Carried { again: part.again + 1, ..*part };
+            self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
         }
     }
 

@@ -98,11 +98,7 @@ impl Link {
         let newer = entry.admin_version > path.admin_version
             || entry.admin_version == path.admin_version && !self.we_are_lower && entry.admin != path.admin;
         match (was, entry.state) {
-            (_, Lost) => {
-                if path.live.on_cut("peer-lost-its-end", context.now) {
-                    self.on_path_changed(at, context);
-                }
-            }
+            (_, Lost) => self.cut(at, "peer-lost-its-end", context),
             // It cannot reach us, or could not until now: find out at once whether we can reach it.
             (Usable, Suspect | Down) | (Lost, _) if path.live.state() != State::Probing => {
                 self.probe(at, true, context);
@@ -111,6 +107,12 @@ impl Link {
         }
         if newer {
             self.on_order(at, entry.admin, entry.admin_version, context);
+        }
+    }
+
+    fn cut(&mut self, at: usize, reason: &'static str, context: &mut Context<'_>) {
+        if self.paths[at].live.on_cut(reason, context.now) {
+            self.on_path_changed(at, context);
         }
     }
 

@@ -38,6 +38,7 @@ use crate::{
     params::HANDSHAKE_FIRST,
     path::Path,
     sink::{Arrival, DatagramSink, UplinkId},
+    waiting::Waiting,
 };
 
 use handshake::Attempt;
@@ -158,6 +159,7 @@ pub struct Peer {
     was_up: bool,
     up_since: Instant,
     outages: Outages,
+    waiting: Waiting,
     drops: Drops,
     events: Events,
 }
@@ -188,6 +190,7 @@ impl Peer {
             was_up: false,
             up_since: now,
             outages: Outages::default(),
+            waiting: Waiting::default(),
             drops: Drops::default(),
             events: Events::default(),
             config,
@@ -227,15 +230,36 @@ impl Peer {
         if sent {
             self.keys.on_frame();
         } else {
-            self.drops.count(Drop::NoUsablePath);
+            let (kept, evicted) = self.waiting.keep(frame, flow, now);
+            if !kept || evicted {
+                self.drops.count(Drop::NoUsablePath);
+            }
             if self.was_up {
                 self.outages.on_refused(now);
             }
         }
     }
 
+    /// Sends what waited for a path, if there is one now.
+    fn release_waiting(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink))
+            && link.has_path()
+        {
+            let stale = waiting.release(now, |frame, flow| {
+                link.send(frame, flow, &mut context);
+            });
+            context.drops.add(Drop::NoUsablePath, stale);
+        }
+        self.waiting = waiting;
+    }
+
     /// Ends a batch: sends what waits in open datagrams. Call after every group of calls, before sleeping.
     pub fn flush(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+        self.release_waiting(now, sink);
         if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
             link.flush(&mut context);
         }

@@ -49,10 +49,7 @@ impl Fault {
 /// `seed` decides what happens.
 pub(super) fn run(scenario: &Scenario, seed: u64) -> Result<Observed> {
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
-    let mut pair = Pair::start(PairOptions::new(
-        scenario.mode.name(),
-        scenario.lines.specs(),
-    ))?;
+    let mut pair = Pair::start(PairOptions::new(scenario.mode.name(), scenario.specs()))?;
     let meter = pair.meter_with(MeterOptions {
         rate: 100,
         grace: Duration::from_millis(300),
@@ -67,12 +64,12 @@ pub(super) fn run(scenario: &Scenario, seed: u64) -> Result<Observed> {
         if let Some(second) = second {
             Fault::Silent(Way::Both).set(&pair, second, true)?;
         }
-        sleep(Duration::from_millis(rng.random_range(10..150)));
+        sleep(Duration::from_millis(rng.random_range(20..300)));
         fault.set(&pair, line, false)?;
         if let Some(second) = second {
             Fault::Silent(Way::Both).set(&pair, second, false)?;
         }
-        sleep(Duration::from_millis(rng.random_range(10..150)));
+        sleep(Duration::from_millis(rng.random_range(20..200)));
     }
     let mut notes = format!("{} the last cycle ended\n", wall_time());
     let up = pair.wait_all_up(Duration::from_secs(10));
@@ -111,7 +108,11 @@ pub(super) fn run(scenario: &Scenario, seed: u64) -> Result<Observed> {
         ),
     ];
     let story = format!("seed {seed}\n{notes}{}", pair.describe());
-    Ok(Observed { readings, story })
+    Ok(Observed {
+        readings,
+        stall: Duration::ZERO,
+        story,
+    })
 }
 
 /// Whether all lines carry, or stand by only because the mode wants fewer.
@@ -142,7 +143,7 @@ fn all_carry(scenario: &Scenario, pair: &Pair) -> Result<bool> {
 
 /// The daemons start while line 1 is dead; then it lives.
 pub(super) fn boot(scenario: &Scenario, way: Way) -> Result<Observed> {
-    let options = PairOptions::new(scenario.mode.name(), scenario.lines.specs());
+    let options = PairOptions::new(scenario.mode.name(), scenario.specs());
     let mut pair = Pair::start_unready(options, |lines| {
         lines.first().map_or(Ok(()), |line| line.cut(way))
     })?;
@@ -162,6 +163,7 @@ pub(super) fn boot(scenario: &Scenario, way: Way) -> Result<Observed> {
     let story = format!("{notes}{}", pair.describe());
     Ok(Observed {
         readings: vec![Reading { row, value }],
+        stall: Duration::ZERO,
         story,
     })
 }

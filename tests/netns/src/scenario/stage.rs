@@ -1,19 +1,24 @@
 //! A pair with a meter on it, and notes of what was done to it when.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use lab::{End, Meter};
+use serde_json::Value;
 
 use super::Scenario;
 use crate::pair::{Pair, PairOptions};
 use crate::reading::{Goal, Reading, ms};
+use crate::stall::StallWatch;
 
 /// What a run of a scenario brought.
 #[derive(Debug)]
 pub struct Observed {
     /// The measurements.
     pub readings: Vec<Reading>,
+    /// How long the machine itself stood still at worst, from the warm-up on.
+    pub stall: Duration,
     /// What was done when, and the logs of both daemons: to find out why.
     pub story: String,
 }
@@ -28,19 +33,24 @@ pub(super) struct Stage<'a> {
     pub(super) direction: String,
     readings: Vec<Reading>,
     notes: String,
+    watch: StallWatch,
+    begin: Instant,
 }
 
 impl<'a> Stage<'a> {
     /// A pair in whose meter both directions go over line 1, with all its estimators warm.
     pub(super) fn set(scenario: &'a Scenario, direction: &str) -> Result<Self> {
-        let options = PairOptions::new(scenario.mode.name(), scenario.lines.specs());
+        let options = PairOptions::new(scenario.mode.name(), scenario.specs());
         let pair = Pair::start(options)?;
         let meter = match pair.lines.len() > 1 && scenario.mode.is_single_path() {
             true => pair.meter_on(1)?,
             false => pair.meter()?,
         };
-        std::thread::sleep(LEARN);
+        let (watch, begin) = (StallWatch::start(), Instant::now());
+        sleep(LEARN);
         Ok(Self {
+            watch,
+            begin,
             scenario,
             pair,
             meter,
@@ -90,13 +100,35 @@ impl<'a> Stage<'a> {
 
     /// Waits until both ends send data over line 1 again; returns how long that took since `from`.
     pub(super) fn wait_used(&mut self, line: usize, timeout: Duration) -> Result<Duration> {
-        self.pair.wait(timeout, "the line is used", |pair| {
-            let active = |end| Ok::<_, anyhow::Error>(pair.path(end, line)?["active"] == true);
-            Ok(active(End::A)? && active(End::B)?)
-        })
+        let start = Instant::now();
+        let mut looks = 0;
+        loop {
+            let paths = [self.pair.path(End::A, line)?, self.pair.path(End::B, line)?];
+            if paths.iter().all(|path| path["active"] == true) {
+                return Ok(start.elapsed());
+            }
+            if start.elapsed() > timeout {
+                bail!("line{line} is not used within {timeout:?}");
+            }
+            if looks % 20 == 0 {
+                self.note_paths(&paths);
+            }
+            looks += 1;
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn note_paths(&mut self, paths: &[Value; 2]) {
+        for (end, path) in ["A", "B"].iter().zip(paths) {
+            let [state, excluded, rtt, jitter, loss] =
+                ["state", "excluded_reason", "rtt_ms", "jitter_ms", "loss"].map(|key| &path[key]);
+            let text = format!("{state} {excluded} rtt {rtt} jitter {jitter} loss {loss}");
+            self.notes += &format!("{} {end}: {text}\n", wall_time());
+        }
     }
 
     pub(super) fn finish(self) -> Observed {
+        let stall = self.watch.longest_since(self.begin);
         let Self {
             pair,
             meter,
@@ -105,7 +137,11 @@ impl<'a> Stage<'a> {
             ..
         } = self;
         let story = format!("meter: {:?}\n{notes}{}", meter.report(), pair.describe());
-        Observed { readings, story }
+        Observed {
+            readings,
+            stall,
+            story,
+        }
     }
 }
 
