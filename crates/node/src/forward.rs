@@ -18,6 +18,8 @@ pub(crate) struct Forwarder {
     pub drops: [u64; DropReason::ALL.len()],
     /// Frames that found the sink of their local port full.
     pub port_full: u64,
+    /// Frames longer than any port of ours takes, whose tag could not be changed.
+    pub does_not_fit: u64,
     egress: PortSet,
     scratch: Vec<u8>,
 }
@@ -34,6 +36,7 @@ impl Forwarder {
             local_ports,
             drops: [0; DropReason::ALL.len()],
             port_full: 0,
+            does_not_fit: 0,
             egress: PortSet::default(),
             scratch: vec![0; max_frame + TAG_ROOM],
         }
@@ -60,10 +63,11 @@ impl Forwarder {
                 self.write(port, frame, form, frames);
                 continue;
             };
-            match self.formed(frame, form) {
-                Some(len) => peers.send(usize::from(peer), &self.scratch[..len], flow, now, datagrams),
-                None => peers.send(usize::from(peer), frame, flow, now, datagrams),
-            }
+            let Some(formed) = formed(frame, form, &mut self.scratch) else {
+                self.does_not_fit += 1;
+                continue;
+            };
+            peers.send(usize::from(peer), formed, flow, now, datagrams);
         }
     }
 
@@ -96,17 +100,11 @@ impl Forwarder {
         }
     }
 
-    /// The frame in its form for a port, in `scratch`; `None` when it can leave as it is.
-    fn formed(&mut self, frame: &[u8], form: Form) -> Option<usize> {
-        if form == Form::AsIs {
-            return None;
-        }
-        Some(encode(frame, form, &mut self.scratch)).filter(|&len| len > 0)
-    }
-
     fn write(&mut self, port: PortId, frame: &[u8], form: Form, frames: &mut dyn FrameSink) {
-        let formed = self.formed(frame, form);
-        let bytes = formed.map_or(frame, |len| &self.scratch[..len]);
+        let Some(bytes) = formed(frame, form, &mut self.scratch) else {
+            self.does_not_fit += 1;
+            return;
+        };
         match frames.reserve(PortIndex(port.0), bytes.len()) {
             Some(slot) => {
                 slot.copy_from_slice(bytes);
@@ -120,5 +118,30 @@ impl Forwarder {
         if let Some(at) = DropReason::ALL.iter().position(|&r| r == reason) {
             self.drops[at] += 1;
         }
+    }
+}
+
+/// The frame in its form for a port, in `scratch` if it is not the one it has. `None`: it does not fit there, and must not leave
+/// as it is, which would be in another VLAN.
+fn formed<'a>(frame: &'a [u8], form: Form, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
+    if form == Form::AsIs {
+        return Some(frame);
+    }
+    let len = encode(frame, form, scratch);
+    scratch.get(..len).filter(|formed| !formed.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::vlan::VlanId;
+
+    #[test]
+    fn a_frame_that_does_not_fit_with_its_tag_goes_nowhere() {
+        let frame = [0x42; 64];
+        let tagged = Form::Tagged(VlanId::new(10).unwrap());
+        assert_eq!(formed(&frame, tagged, &mut [0; 68]).map(<[u8]>::len), Some(68));
+        assert_eq!(formed(&frame, tagged, &mut [0; 67]), None);
+        assert_eq!(formed(&frame, Form::AsIs, &mut [0; 0]), Some(&frame[..]));
     }
 }

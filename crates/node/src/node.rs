@@ -30,6 +30,8 @@ use crate::{
 const SLOT_SHIFT: u32 = 20;
 /// Peers of one node.
 pub(crate) const MAX_PEERS: usize = 1000;
+/// The node is to be called this often even if nothing is due, so that a sleep of the machine is noticed.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A call that comes this much later than was asked for means that the machine slept.
 const SLEPT: Duration = Duration::from_secs(2);
 
@@ -258,7 +260,7 @@ impl Node {
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         let peers = self.peers.0.iter().filter_map(|peer| peer.poll_timeout(now)).min();
         let next = peers.into_iter().chain(self.forwarder.bridge.poll_timeout()).min();
-        self.promised = next.map(|next| next.max(now));
+        self.promised = Some(next.unwrap_or(now + LOOK_EVERY).clamp(now, now + LOOK_EVERY));
         next
     }
 
@@ -333,6 +335,9 @@ impl Node {
         }
         if self.forwarder.port_full > 0 {
             drops.insert("port-queue-full", self.forwarder.port_full);
+        }
+        if self.forwarder.does_not_fit > 0 {
+            drops.insert("frame-does-not-fit", self.forwarder.does_not_fit);
         }
         NodeSnapshot {
             name: self.name.clone(),

@@ -25,6 +25,8 @@ pub(crate) struct Acks {
     due: Option<Instant>,
     last_sent: Instant,
     elsewhere: bool,
+    /// Something arrived out of order since the last datagram that asks for an acknowledgement.
+    disorder: bool,
 }
 
 impl Acks {
@@ -37,6 +39,7 @@ impl Acks {
             due: None,
             last_sent: now,
             elsewhere: false,
+            disorder: false,
         }
     }
 
@@ -52,7 +55,8 @@ impl Acks {
             Some((_, high)) if number == *high + 1 => *high = number,
             _ => self.insert(number),
         }
-        if !in_order {
+        self.disorder |= !in_order;
+        if !in_order && self.unacked > 0 {
             // A gap or a straggler is news for the sender's loss detection.
             self.due = Some(now.min(self.due.unwrap_or(now)).max(self.last_sent + MIN_INTERVAL));
         }
@@ -64,6 +68,8 @@ impl Acks {
         self.elsewhere |= elsewhere;
         let due = if urgent {
             now
+        } else if std::mem::take(&mut self.disorder) {
+            now.max(self.last_sent + MIN_INTERVAL)
         } else if self.unacked >= ACK_EVERY {
             now.max(self.last_sent + MIN_INTERVAL)
         } else {

@@ -34,6 +34,8 @@ pub(crate) struct Candidate {
     pub macs: MacGenerator,
     next: Instant,
     pause: Duration,
+    /// When the peer last proved to be there.
+    proven: Instant,
     pub since: Instant,
 }
 
@@ -59,9 +61,10 @@ impl Candidates {
         }
     }
 
-    /// The peer was authentic at this address.
+    /// The peer proved to be at this address.
     pub(crate) fn learn(&mut self, uplink: UplinkId, remote: SocketAddr, now: Instant) {
-        if self.list.iter().any(|c| c.uplink == uplink && c.remote == remote) {
+        if let Some(known) = self.list.iter_mut().find(|c| c.uplink == uplink && c.remote == remote) {
+            known.proven = now;
             return;
         }
         // The peer moves on and its old addresses do not come back: keep a few.
@@ -98,6 +101,7 @@ impl Candidates {
         settled: impl Fn(UplinkId, SocketAddr) -> bool,
         covered: impl Fn(UplinkId) -> bool,
     ) -> Vec<(UplinkId, SocketAddr)> {
+        self.forget_stale(now, &settled);
         let mut due = Vec::new();
         for candidate in &mut self.list {
             if candidate.next > now || settled(candidate.uplink, candidate.remote) {
@@ -113,6 +117,18 @@ impl Candidates {
         due
     }
 
+    /// Addresses a roaming peer left behind belong to strangers by now; the last one is kept if it is all we have.
+    fn forget_stale(&mut self, now: Instant, settled: &impl Fn(UplinkId, SocketAddr) -> bool) {
+        let stale = |c: &Candidate| {
+            c.source == Source::Learned
+                && now.saturating_duration_since(c.proven) >= DOWN_PATIENCE
+                && !settled(c.uplink, c.remote)
+        };
+        let newest = self.list.iter().map(|c| c.proven).max();
+        let only_learned = self.list.iter().all(|c| c.source == Source::Learned);
+        self.list.retain(|c| !stale(c) || only_learned && Some(c.proven) == newest);
+    }
+
     /// When [`Self::due`] will have something.
     pub(crate) fn next(&self, settled: impl Fn(UplinkId, SocketAddr) -> bool) -> Option<Instant> {
         self.list.iter().filter(|c| !settled(c.uplink, c.remote)).map(|c| c.next).min()
@@ -124,7 +140,7 @@ impl Candidates {
         }
         let macs = MacGenerator::new(&self.remote_key);
         let pause = HANDSHAKE_FIRST;
-        self.list.push(Candidate { uplink, remote, source, macs, next: now, pause, since: now });
+        self.list.push(Candidate { uplink, remote, source, macs, next: now, pause, proven: now, since: now });
     }
 }
 
@@ -154,6 +170,11 @@ impl Backoff {
     pub(crate) fn restart(&mut self, now: Instant) {
         self.next = None;
         self.want(now);
+    }
+
+    /// Keys are made; whether they lead to a usable path is still to be seen. Not before `earliest`, then.
+    pub(crate) fn defer(&mut self, earliest: Instant) {
+        self.next = self.next.map(|next| next.max(earliest));
     }
 
     /// No handshake is wanted any more.

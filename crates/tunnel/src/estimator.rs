@@ -94,11 +94,21 @@ impl Estimator {
         }
     }
 
+    /// A first idea of the round trip of a path just made or moved, from its challenge.
+    pub(crate) fn seed(&mut self, sample: Duration, now: Instant) {
+        if self.smoothed.is_none() {
+            self.take(sample, now);
+        }
+    }
+
     /// A round trip whose acknowledgement came back on the path itself, less the peer's delay.
     pub(crate) fn on_round_trip(&mut self, sample: Duration, now: Instant) {
-        if now.saturating_duration_since(self.since) < sample {
-            return;
+        if now.saturating_duration_since(self.since) >= sample {
+            self.take(sample, now);
         }
+    }
+
+    fn take(&mut self, sample: Duration, now: Instant) {
         let bucket = self.bucket(now);
         self.own.add(sample, bucket);
         self.samples = self.samples.saturating_add(1);

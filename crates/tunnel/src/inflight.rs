@@ -21,6 +21,19 @@ pub(crate) struct Carried {
     pub again: u8,
 }
 
+impl Carried {
+    /// Takes `next` in if it touches or overlaps this part of the same record. `next` must not start before it.
+    pub(crate) fn absorb(&mut self, next: &Self) -> bool {
+        let end = self.offset + self.len;
+        if next.record != self.record || next.offset > end {
+            return false;
+        }
+        self.len = end.max(next.offset + next.len) - self.offset;
+        self.again = self.again.max(next.again);
+        true
+    }
+}
+
 /// What kind of datagram was sent, as far as its loss matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -49,6 +62,8 @@ pub(crate) struct AckOutcome {
     pub newly_acked: u32,
     /// Send time of the largest one acknowledged for the first time, if the acknowledgement's largest is new.
     pub largest_sent_at: Option<Instant>,
+    /// Send time of the newest datagram acknowledged for the first time.
+    pub newest_sent_at: Option<Instant>,
     /// Ordinary datagrams declared lost.
     pub lost: u32,
     /// The largest datagram acknowledged for the first time, UDP payload bytes; 0: none.
@@ -154,6 +169,7 @@ impl InFlight {
                 self.largest_acked = Some(self.largest_acked.map_or(high, |seen| seen.max(high)));
             }
         }
+        outcome.newest_sent_at = newest;
         if let Some(newest) = newest {
             let big = big.max(outcome.largest_acked_size);
             self.declare_lost(newest, round_trip, big, swallowed, &mut outcome);
@@ -311,6 +327,14 @@ mod tests {
         assert_eq!(acked(&mut flight, 1..=2).lost, 0);
         assert_eq!(acked(&mut flight, 1..=3).lost, 1);
         assert_eq!(flight.oldest(), None);
+    }
+
+    #[test]
+    fn neighbouring_parts_of_a_record_are_sent_again_as_one() {
+        let part = |record, offset, len| Carried { record, offset, len, again: 0 };
+        let mut parts = vec![part(1, 0, 500), part(1, 400, 300), part(1, 700, 100), part(1, 900, 10), part(2, 0, 9)];
+        parts.dedup_by(|next, kept| kept.absorb(next));
+        assert_eq!(parts, [part(1, 0, 800), part(1, 900, 10), part(2, 0, 9)]);
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub(crate) struct Liveness {
     last_answer: Instant,
     was_up: bool,
     flaps: u32,
-    last_flap: Instant,
+    /// When it last became usable.
+    last_up: Instant,
     hold_until: Option<Instant>,
 }
 
@@ -55,7 +56,7 @@ impl Liveness {
             last_answer: now,
             was_up: false,
             flaps: 0,
-            last_flap: now,
+            last_up: now,
             hold_until: None,
         }
     }
@@ -70,6 +71,11 @@ impl Liveness {
 
     pub(crate) fn reason(&self) -> &'static str {
         self.reason
+    }
+
+    /// When it answered last.
+    pub(crate) fn last_answer(&self) -> Instant {
+        self.last_answer
     }
 
     /// Until when a restored path carries nothing that another can carry.
@@ -106,7 +112,7 @@ impl Liveness {
     }
 
     /// When silence, if it lasts, will mean something more than it does now. `oldest`: send time of the oldest unacknowledged
-    /// datagram; `last`: no other path is usable.
+    /// datagram; `last`: no other path is usable, or none has answered since this one fell silent.
     pub(crate) fn deadline(
         &self,
         oldest: Option<Instant>,
@@ -120,7 +126,10 @@ impl Liveness {
                 let dead = oldest? + (patience.suspicion * DEAD_PERIODS).max(LAST_PATH_DEAD);
                 Some(if last && silent <= now { dead.max(silent) } else { silent })
             }
-            State::Suspect => Some(self.since + patience.suspicion * DEAD_PERIODS),
+            State::Suspect => {
+                let dead = patience.suspicion * DEAD_PERIODS;
+                Some(self.since + if last { dead.max(LAST_PATH_DEAD) } else { dead })
+            }
             State::Probing if self.was_up => {
                 Some(self.since + RESTORE_PATIENCE.max(patience.suspicion * DEAD_PERIODS))
             }
@@ -166,19 +175,19 @@ impl Liveness {
 
     fn restore(&mut self, now: Instant) -> bool {
         if self.was_up {
-            let clean = now.saturating_duration_since(self.last_flap).as_secs() / FLAP_DECAY.as_secs();
-            self.flaps = self.flaps.checked_shr(clean.min(31) as u32).unwrap_or(0);
             let hold = HOLD_DOWN * 2u32.saturating_pow(self.flaps.saturating_sub(1).min(16));
             self.hold_until = Some(now + hold.min(HOLD_DOWN_MAX));
         }
         self.was_up = true;
+        self.last_up = now;
         self.enter(State::Up, "answers", now)
     }
 
     fn fall(&mut self, reason: &'static str, now: Instant) -> bool {
         if self.was_up && self.state != State::Probing {
-            self.flaps = self.flaps.saturating_add(1);
-            self.last_flap = now;
+            // Minutes in which it worked, not those in which it was down.
+            let clean = now.saturating_duration_since(self.last_up).as_secs() / FLAP_DECAY.as_secs();
+            self.flaps = self.flaps.checked_shr(clean.min(31) as u32).unwrap_or(0).saturating_add(1);
         }
         self.enter(State::Down, reason, now)
     }
@@ -243,6 +252,9 @@ mod tests {
         assert!(!live.is_news(false, None));
         assert!(live.is_news(true, Some(now)), "the way back works");
         assert!(live.is_news(false, Some(now + 30 * MS)), "asked after the silence");
+        live.on_cut("peer-lost-its-end", now + 40 * MS);
+        assert!(!live.is_news(false, Some(now + 39 * MS)), "sent before the end was lost");
+        assert!(live.is_news(false, Some(now + 40 * MS)));
     }
 
     #[test]
@@ -277,7 +289,7 @@ mod tests {
         now += 10 * FLAP_DECAY;
         live.on_cut("carrier-lost", now);
         live.on_answer(now + MS);
-        live.on_answer(now + 10 * FLAP_DECAY);
-        assert_eq!(live.hold_until(), Some(now + 10 * FLAP_DECAY + HOLD_DOWN));
+        live.on_answer(now + 2 * MS);
+        assert_eq!(live.hold_until(), Some(now + 2 * MS + HOLD_DOWN));
     }
 }

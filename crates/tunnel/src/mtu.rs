@@ -161,6 +161,9 @@ impl MtuSearch {
             self.high = limit;
             self.current = self.current.min(limit);
             self.probing = None;
+            self.verifying = false;
+            self.fell = false;
+            self.losses = BigLosses::default();
             self.next_at = Some(now);
         }
     }

@@ -33,6 +33,9 @@ pub(crate) struct Sending<'a> {
     pub drops: &'a mut Drops,
 }
 
+/// How long an order to stop is repeated on the path it stops, unless the peer knows.
+const TELL_ORDER_FOR: Duration = Duration::from_secs(10);
+
 /// An address that wants to become the path's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moving {
@@ -88,6 +91,9 @@ pub(crate) struct Path {
     pub peer_active: bool,
     pub traffic: Traffic,
     pub last_eliciting: Instant,
+    pub last_arrival: Instant,
+    /// The last answer came back on the path itself.
+    pub answered_here: bool,
     pub last_probe: Instant,
     /// Parts of lost datagrams above the base size, with the size, since one as large arrived: what a black hole may have swallowed.
     pub swallowed: Vec<(u16, Carried)>,
@@ -120,6 +126,8 @@ impl Path {
             peer_active: false,
             traffic: Traffic::default(),
             last_eliciting: now,
+            last_arrival: now,
+            answered_here: true,
             last_probe: now,
             swallowed: Vec::new(),
             open: Open::default(),
@@ -136,9 +144,20 @@ impl Path {
         self.agreed && self.present && self.live.state() == State::Up && self.admin == Admin::Up
     }
 
+    /// Whether frames may go on it when nothing better is left: silent for a while, perhaps not for good.
+    pub(crate) fn is_last_resort(&self) -> bool {
+        self.agreed && self.present && self.live.state() == State::Suspect && self.admin == Admin::Up
+    }
+
     /// Whether small messages may go on it: like [`Self::usable`], orders aside (a drained path still talks).
     pub(crate) fn answers(&self) -> bool {
         self.agreed && self.present && self.live.state() == State::Up && self.admin != Admin::Down
+    }
+
+    /// Ordered down lately: the order itself may still have to go this way, if it is the only one.
+    pub(crate) fn tells_of_order(&self, now: Instant) -> bool {
+        let lately = now.saturating_duration_since(self.live.since()) < TELL_ORDER_FOR;
+        self.agreed && self.present && self.admin == Admin::Down && lately
     }
 
     /// Whether the path itself carries acknowledgements back, as far as we know.
@@ -188,7 +207,7 @@ impl Path {
         let to = offset + part.len as usize;
         while offset < to {
             let room = usize::from(self.mtu.current()) - OVERHEAD - payload_len(0, 0);
-            let taken = self.open.pieces.push(part.record, vnet, record, offset, room);
+            let taken = self.open.pieces.push_part(part.record, vnet, record, offset..to, room);
             if taken > 0 {
                 self.open.carried.push(Carried { offset: offset as u32, len: taken as u32, ..part });
                 offset += taken;

@@ -168,7 +168,10 @@ impl Scheduler {
         let better = |c: &&Candidate| c.cost < present.cost * 4 / 5 && !alike(present.cost, c.cost);
         // A preferred path that came back need not prove for long that it is better, too.
         let patience = |c: &Candidate| if c.order < present.order { REVERT_AFTER } else { SWITCH_AFTER };
-        let wins = tier.iter().copied().find(better).map(|c| (c.path, patience(c)));
+        // Two good ones may take turns at being the best: a challenger stays it while it is better than the present path.
+        let standing = self.challenger.and_then(|(path, _)| tier.iter().copied().find(|c| c.path == path));
+        let wins = standing.filter(|c| better(&c)).or_else(|| tier.iter().copied().find(better));
+        let wins = wins.map(|c| (c.path, patience(c)));
         let reverts = tier
             .iter()
             .copied()
@@ -348,6 +351,19 @@ mod tests {
         assert_eq!(scheduler.choose(0, 1, now)[0], Some(0));
         scheduler.rank(&both, now + SWITCH_AFTER);
         assert_eq!(scheduler.choose(0, 1, now)[0], Some(1));
+    }
+
+    #[test]
+    fn two_good_paths_that_take_turns_do_not_keep_a_bad_one_in_use() {
+        let now = epoch();
+        let mut scheduler = Scheduler::new(Mode::Failover);
+        scheduler.rank(&[candidate(0, 90_000)], now);
+        for n in 0..40 {
+            let (first, second) = if n % 2 == 0 { (20_000, 20_500) } else { (20_500, 20_000) };
+            let all = [candidate(0, 90_000), candidate(1, first), candidate(2, second)];
+            scheduler.rank(&all, now + n * 100 * MS);
+        }
+        assert_ne!(scheduler.choose(0, 1, now)[0], Some(0));
     }
 
     #[test]

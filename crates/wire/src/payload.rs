@@ -4,6 +4,7 @@
 use crate::malformed::Malformed;
 use crate::reader::{Reader, put_u24};
 use bytes::BufMut;
+use std::ops::Range;
 
 /// The longest record a FRAGMENT can name: its total is a 24-bit field.
 pub const MAX_RECORD_LEN: usize = (1 << 24) - 1;
@@ -207,10 +208,24 @@ impl PieceWriter {
         offset: usize,
         room: usize,
     ) -> usize {
+        self.push_part(number, vnet, record, offset..record.len(), room)
+    }
+
+    /// The same for a part of the record only: nothing behind `part` is taken.
+    #[must_use]
+    pub fn push_part(
+        &mut self,
+        number: u64,
+        vnet: bool,
+        record: &[u8],
+        part: Range<usize>,
+        room: usize,
+    ) -> usize {
+        let offset = part.start;
         let Some((free, skip)) = self.admit(number, room) else {
             return 0;
         };
-        let Some(left) = record.get(offset..).filter(|left| !left.is_empty()) else {
+        let Some(left) = record.get(part).filter(|left| !left.is_empty()) else {
             return 0;
         };
         if record.len() > MAX_RECORD_LEN {
@@ -218,7 +233,7 @@ impl PieceWriter {
         }
         let mut flags = if vnet { VNET } else { 0 };
         let mut take = left.len();
-        if offset != 0 || take > free.min(usize::from(u16::MAX)) {
+        if left.len() != record.len() || take > free.min(usize::from(u16::MAX)) {
             flags |= FRAGMENT;
             take = take
                 .min(free.saturating_sub(FRAGMENT_LEN))

@@ -237,6 +237,25 @@ impl Line {
         Ok(())
     }
 
+    /// Deletes a veth pair: the interfaces are gone at both ends.
+    pub fn unplug(&self) -> Result<()> {
+        let Joint::Veth(veth) = &self.joint else {
+            bail!("only veth pairs are deleted");
+        };
+        let device = &veth.a.device;
+        Ok(veth
+            .a
+            .host
+            .netlink(async |netlink| netlink.delete_link(device).await)?)
+    }
+
+    /// Makes a veth pair again: same names and addresses, other interface indexes.
+    pub fn replug(&mut self) -> Result<()> {
+        let plug = |end: End| Plug::new(&self.hosts[end as usize], &self.name);
+        self.joint = Joint::Veth(Veth::join(plug(End::A), plug(End::B))?);
+        self.prepare()
+    }
+
     /// Takes the carrier from one end, or gives it back. On a veth pair the other end is switched
     /// off for that.
     pub fn set_carrier(&self, end: End, carrier: bool) -> Result<()> {

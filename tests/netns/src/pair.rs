@@ -33,6 +33,10 @@ pub struct PairOptions {
     pub mode: String,
     /// Which ends know the other's addresses.
     pub dials: [bool; 2],
+    /// What A and B dial instead of each other's addresses, as a TOML list.
+    pub endpoints: [Option<String>; 2],
+    /// Which ends have an uplink for each line; without any, the routing table decides.
+    pub uplinks: [bool; 2],
     /// Endpoints name the uplink that they are dialled over.
     pub pinned: bool,
     /// Further keys of the peer, at both ends.
@@ -52,6 +56,8 @@ impl PairOptions {
             lines,
             mode: mode.to_owned(),
             dials: [true, true],
+            endpoints: [None, None],
+            uplinks: [true, true],
             pinned: true,
             peer: String::new(),
             port: [String::new(), String::new()],
@@ -331,7 +337,7 @@ fn config(end: End, options: &PairOptions, lines: &[Line], peer_key: &str) -> St
     let at = end as usize;
     let name = Pair::peer_of(other(end));
     let mut text = format!("[node]\nname = \"{name}\"\nprivate-key-file = \"node.key\"\n");
-    for line in lines {
+    for line in lines.iter().filter(|_| options.uplinks[at]) {
         let keys = &line.spec.uplink[at];
         text += &format!(
             "[[uplink]]\nname = {0:?}\ndevice = {0:?}\n{keys}\n",
@@ -343,7 +349,7 @@ fn config(end: End, options: &PairOptions, lines: &[Line], peer_key: &str) -> St
             IpAddr::V6(v6) => format!("[{v6}]:1830"),
             IpAddr::V4(v4) => format!("{v4}:1830"),
         };
-        match options.pinned {
+        match options.pinned && options.uplinks[at] {
             true => format!("{{ address = {address:?}, uplink = {:?} }}", line.name),
             false => format!("{address:?}"),
         }
@@ -355,8 +361,10 @@ fn config(end: End, options: &PairOptions, lines: &[Line], peer_key: &str) -> St
         options.mode,
         options.peer
     );
+    let endpoints = format!("[{}]", endpoints.join(", "));
     if options.dials[at] {
-        text += &format!("endpoints = [{}]\n", endpoints.join(", "));
+        let endpoints = options.endpoints[at].as_ref().unwrap_or(&endpoints);
+        text += &format!("endpoints = {endpoints}\n");
     }
     text += &format!("[[port]]\nname = {TAP:?}\n{}\n", options.port[at]);
     if options.addressed {

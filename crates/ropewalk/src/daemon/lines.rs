@@ -1,6 +1,12 @@
 //! Keeps the uplinks' sockets in step with the machine: devices come and go, carriers and addresses change.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use node::{UplinkId, UplinkState};
@@ -43,6 +49,8 @@ pub(super) struct Lines {
     handle: Handle,
     netlink: Netlink,
     changed: Arc<Notify>,
+    /// Addresses the machine has: the kernel announces old ones again and again.
+    addresses: BTreeSet<(u32, IpAddr, u8)>,
 }
 
 impl Lines {
@@ -69,7 +77,9 @@ impl Lines {
         let has_device = |uplink: &UplinkConfig| uplink.device.is_some();
         let mixed = config.uplinks.iter().any(has_device) && !config.uplinks.iter().all(has_device);
         let mut lines =
-            Self { lines: lines.collect(), listen: config.node.listen.clone(), own, mixed, handle, netlink, changed };
+            Self { lines: lines.collect(), listen: config.node.listen.clone(), own, mixed, handle, netlink, changed, addresses: BTreeSet::new() };
+        let present = lines.netlink.addresses(None).await.unwrap_or_default();
+        lines.addresses = present.iter().map(key).collect();
         let links = lines.netlink.links().await.unwrap_or_default();
         for at in 0..lines.lines.len() {
             let name = lines.lines[at].config.name.clone();
@@ -127,8 +137,15 @@ impl Lines {
                     }
                 }
             }
-            LinkEvent::AddressAdded(address) | LinkEvent::AddressRemoved(address) => {
-                self.on_address(&address).await;
+            LinkEvent::AddressAdded(address) => {
+                if self.addresses.insert(key(&address)) {
+                    self.on_address(&address).await;
+                }
+            }
+            LinkEvent::AddressRemoved(address) => {
+                if self.addresses.remove(&key(&address)) {
+                    self.on_address(&address).await;
+                }
             }
             LinkEvent::Lost => self.read_all().await,
         }
@@ -217,6 +234,10 @@ impl Lines {
         let addresses: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
         addresses.join(", ")
     }
+}
+
+fn key(address: &Address) -> (u32, IpAddr, u8) {
+    (address.ifindex, address.address, address.prefix)
 }
 
 fn complain(line: &mut Line, error: &io::Error) {

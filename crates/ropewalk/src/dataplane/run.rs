@@ -27,6 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Largest frame a TAP gives: 64 KiB and a header.
 const FRAME_BUFFER: usize = (64 << 10) + 64;
 
+/// What a TAP that is switched off answers.
+const EIO: i32 = 5;
+
 const WAKER: u64 = u64::MAX;
 const TAP_BASE: u64 = 1 << 32;
 
@@ -106,13 +109,14 @@ impl Loop {
                 self.read_socket(token, now);
             }
             for &token in tokens.iter().filter(|&&token| (TAP_BASE..WAKER).contains(&token)) {
-                self.read_tap((token - TAP_BASE) as usize, now);
+                self.read_tap((token - TAP_BASE) as usize, now)?;
             }
             if tokens.contains(&WAKER) && matches!(self.serve(now), Next::End) {
                 self.outbox.flush();
                 return Ok(());
             }
-            if due.is_some_and(|due| due <= now) {
+            // The node wants to be called now and then even if nothing is due: it notices a sleep by that.
+            if due.is_none_or(|due| due <= now) || now.saturating_duration_since(before) >= LONGEST_WAIT {
                 let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
                 self.node.handle_timeout(now, wall_unix_nanos(), &mut io);
             }
@@ -123,15 +127,27 @@ impl Loop {
         }
     }
 
-    fn read_tap(&mut self, at: usize, now: Instant) {
+    /// Reads what the TAP has, within bounds.
+    ///
+    /// # Errors
+    /// When the device is gone: only a new start brings it back.
+    fn read_tap(&mut self, at: usize, now: Instant) -> anyhow::Result<()> {
         for _ in 0..FRAMES_PER_WAKE {
-            // A TAP that fails for another reason than being empty is down: there is nothing to read either.
-            let Ok(len) = self.ports.taps[at].read(&mut self.frame) else {
-                return;
+            let len = match self.ports.taps[at].read(&mut self.frame) {
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Switched off: nothing to read either.
+                Err(error) if error.raw_os_error() == Some(EIO) => return Ok(()),
+                Err(error) => {
+                    let name = self.ports.taps[at].name();
+                    return Err(anyhow::anyhow!("the device of port {name} is gone: {error}"));
+                }
             };
             let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
             self.node.handle_frame(PortIndex(at as u16), &self.frame[..len], now, &mut io);
         }
+        Ok(())
     }
 
     fn read_socket(&mut self, token: u64, now: Instant) {

@@ -23,7 +23,7 @@ pub const LOAD_THRESHOLD: u32 = 50;
 /// How long initiations must stay below the threshold until the load is over.
 pub const CALM: Duration = Duration::from_secs(1);
 /// Cookie replies a second, to everyone together.
-pub const MAX_COOKIE_REPLIES: u32 = 200;
+pub const MAX_COOKIE_REPLIES: u32 = 10_000;
 /// How long the secret behind the cookies is used, and then still accepted.
 pub const SECRET_LIFETIME: Duration = Duration::from_secs(120);
 

@@ -160,6 +160,9 @@ impl Link {
         let delay = Duration::from_micros(u64::from(ack.delay_us));
         let patience = path.round_trip();
         let result = path.flight.acknowledge(ack.ranges(), patience, BASE_MTU, &mut path.swallowed);
+        if result.newly_acked > 0 || came_on == Some(at) {
+            path.answered_here = came_on == Some(at);
+        }
         if came_on == Some(at) {
             if let Some(sample) = path.times.round_trip(ack.largest, delay, now) {
                 path.estimator.on_round_trip(sample, now);
@@ -178,7 +181,7 @@ impl Link {
         if let Some(sequence) = result.status_acked {
             self.status.on_acked(sequence);
         }
-        if result.newly_acked > 0 && path.live.is_news(came_on == Some(at), result.largest_sent_at) {
+        if result.newly_acked > 0 && path.live.is_news(came_on == Some(at), result.newest_sent_at) {
             self.on_answer(at, now, context);
         }
         self.check_black_hole(at, context);
@@ -198,8 +201,10 @@ impl Link {
             path.times.clear();
         }
         if before == State::Probing && after == State::Up {
-            // What was lost while it was dead says nothing about how good it is.
+            // What was lost while it was dead says nothing about how good it is, nor does what will turn out to be.
             path.estimator.forget_loss();
+            path.flight.give_up();
+            path.times.clear();
         }
         if before != after {
             self.on_path_changed(at, context);
@@ -218,6 +223,7 @@ impl Link {
         }
         context.events.push(crate::Event::MtuBlackHole { uplink: path.uplink, remote: path.remote });
         let mut parts: Vec<_> = path.swallowed.drain(..).map(|(_, part)| part).collect();
+        path.discard_open_into(&mut parts);
         path.flight.take_outstanding(&mut parts);
         self.resend(&mut parts, context);
     }

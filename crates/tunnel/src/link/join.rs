@@ -32,6 +32,8 @@ pub(crate) struct Asked {
     at: Instant,
     /// The path that wants to move there.
     moves: Option<usize>,
+    /// The path id that the challenge named; 0: none.
+    named: u8,
 }
 
 /// What our own uplinks are, by id.
@@ -71,6 +73,14 @@ impl Link {
         });
     }
 
+    fn tell_id(&mut self, at: usize, asked: &Asked, context: &mut Context<'_>) {
+        let (uplink, remote, local) = (asked.uplink, asked.remote, asked.local);
+        let (token, path, role) = self.ask(uplink, remote, local, None, Some(at), context);
+        self.lobby.send_aside(Target { uplink, remote, local }, &mut context.sending(), |out| {
+            put_challenge(out, token, uplink.0, path, role);
+        });
+    }
+
     fn ask(
         &mut self,
         uplink: UplinkId,
@@ -86,8 +96,9 @@ impl Link {
             self.asked.remove(0);
         }
         let token = self.rng.next_u64();
-        self.asked.push(Asked { token, uplink, remote, local, at: now, moves });
-        (token, known.map_or(0, |at| self.paths[at].id), context.uplinks.role(uplink))
+        let named = known.map_or(0, |at| self.paths[at].id);
+        self.asked.push(Asked { token, uplink, remote, local, at: now, moves, named });
+        (token, named, context.uplinks.role(uplink))
     }
 
     /// The path of `uplink` whose peer is at `remote` now.
@@ -179,6 +190,9 @@ impl Link {
             return;
         };
         let asked = self.asked.swap_remove(asked_at);
+        if self.proven.len() < MAX_ASKED {
+            self.proven.push((asked.uplink, asked.remote));
+        }
         let from = Arrival { uplink: asked.uplink, remote: asked.remote, local: asked.local };
         let Some(at) = self.path_for(&from, remote_uplink, claimed, context) else {
             return;
@@ -194,17 +208,21 @@ impl Link {
             self.move_to(at, &from, context);
         }
         if claimed != self.paths[at].id {
-            // The peer does not know the id yet: tell it.
-            return self.challenge(asked.uplink, asked.remote, asked.local, None, context);
+            // The peer does not know the id yet: tell it, unless we just did.
+            if asked.named == self.paths[at].id {
+                return;
+            }
+            return self.tell_id(at, &asked, context);
         }
         let path = &mut self.paths[at];
         path.agreed = true;
-        if path.estimator.round_trip().is_none() {
-            // A first idea of the delay, so that a slow line is not taken for a silent one.
-            path.estimator.on_round_trip(context.now.saturating_duration_since(asked.at), context.now);
-        }
+        // A first idea of the delay, so that a slow line is not taken for a silent one.
+        path.estimator.seed(context.now.saturating_duration_since(asked.at), context.now);
         let changed = path.admin != Admin::Down && path.live.on_answer(context.now);
         if changed {
+            path.estimator.forget_loss();
+            path.flight.give_up();
+            path.times.clear();
             self.on_path_changed(at, context);
         }
         self.probe(at, false, context);

@@ -87,6 +87,8 @@ pub(crate) struct Link {
     /// Path id 0, on which pairs of uplinks meet before they have an id.
     lobby: Path,
     asked: Vec<Asked>,
+    /// Addresses that answered a challenge since they were last taken.
+    proven: Vec<(UplinkId, std::net::SocketAddr)>,
     scheduler: Scheduler,
     history: History,
     assembly: Assembly,
@@ -127,6 +129,7 @@ impl Link {
             by_id: [0; 256],
             lobby: Path::new(0, UplinkId(0), 0, nowhere, now),
             asked: Vec::new(),
+            proven: Vec::new(),
             scheduler: Scheduler::new(config.mode),
             history: History::default(),
             assembly: Assembly::new(config.max_record_in),
@@ -183,6 +186,11 @@ impl Link {
         self.paths.iter().any(Path::answers)
     }
 
+    /// Addresses that proved to be the peer since the last call.
+    pub(crate) fn take_proven(&mut self) -> Vec<(UplinkId, std::net::SocketAddr)> {
+        std::mem::take(&mut self.proven)
+    }
+
     /// Whether a path went down since the last call.
     pub(crate) fn take_fallen(&mut self) -> bool {
         std::mem::take(&mut self.fallen)
@@ -201,13 +209,14 @@ impl Link {
     /// Ranks the paths anew; call after any of them changed.
     pub(crate) fn rank(&mut self, now: Instant) {
         self.ranked = now;
+        let none = !self.paths.iter().any(Path::usable);
         let candidates: Vec<Candidate> = self
             .paths
             .iter()
             .enumerate()
             .map(|(at, path)| Candidate {
                 path: at,
-                usable: path.usable(),
+                usable: path.usable() || none && path.is_last_resort(),
                 held: path.live.hold_until().is_some_and(|until| until > now),
                 role: path.role(),
                 cost: cost(
@@ -238,8 +247,9 @@ impl Link {
     }
 
     /// Sends `parts` again, keeping numbers and offsets.
-    fn resend(&mut self, parts: &mut [Carried], context: &mut Context<'_>) {
+    fn resend(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
         parts.sort_unstable_by_key(|part| (part.record, part.offset));
+        parts.dedup_by(|next, kept| kept.absorb(next));
         for part in parts.iter() {
             let kept = self.history.get(part.record).filter(|kept| {
                 let age = context.now.saturating_duration_since(kept.at);
@@ -319,6 +329,7 @@ impl Link {
             }
             Admin::Up if was == Admin::Down => {
                 path.live = crate::liveness::Liveness::new(context.now);
+                path.live.on_cut("ordered-up", context.now);
                 self.probe(at, true, context);
             }
             Admin::Up | Admin::Drained => {}
@@ -404,6 +415,16 @@ impl Link {
         !self.paths.iter().enumerate().any(|(other, path)| other != at && path.usable())
     }
 
+    /// Whether the silence of `at` may be the peer's own: no other path is usable, or none has answered since it fell silent.
+    fn is_alone(&self, at: usize) -> bool {
+        let path = &self.paths[at];
+        let mut others = self.paths.iter().enumerate().filter(|&(other, _)| other != at);
+        match path.live.state() {
+            State::Suspect => !others.any(|(_, other)| other.live.last_answer() > path.live.since()),
+            _ => self.is_last(at),
+        }
+    }
+
     fn wire_state(path: &Path) -> WireState {
         match (path.present, path.live.state()) {
             (false, _) => WireState::Lost,
@@ -437,6 +458,7 @@ impl Link {
         path.traffic.rx_bytes += size as u64;
         path.traffic.rx_datagrams += 1;
         path.acks.on_datagram(number, size, context.now);
+        path.last_arrival = context.now;
         // A dead path on which something arrives may be alive again.
         let wakes = path.live.state() == State::Down
             && context.now.saturating_duration_since(path.last_eliciting) >= WAKE_SPACING;

@@ -67,7 +67,7 @@ impl Link {
             })
             .collect();
         let sequence = self.status.sequence;
-        for path in self.paths.iter_mut().filter(|path| path.answers()) {
+        for path in self.paths.iter_mut().filter(|path| path.answers() || path.tells_of_order(now)) {
             path.control(true, &mut context.sending(), |out| {
                 put_status(out, sequence, entries.iter().copied());
             });

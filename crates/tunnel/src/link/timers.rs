@@ -18,12 +18,20 @@ use super::{Context, Link};
 /// Unanswered probes of a dead path that are remembered: enough for a round trip of seconds.
 const MAX_DEAD_PROBES: usize = 64;
 
+/// How often a path is probed.
+enum Cadence {
+    /// This long after the last question.
+    Every(Duration),
+    /// The same, but not while the peer's questions arrive.
+    Unheard(Duration),
+}
+
 impl Link {
     /// When [`Self::on_timeout`] has something to do.
     pub(crate) fn next_timeout(&self, now: Instant) -> Option<Instant> {
         (0..self.paths.len())
             .flat_map(|at| self.path_timeouts(at, now))
-            .chain([self.status.due().filter(|_| self.answers())])
+            .chain([self.status.due().filter(|_| self.answers() || self.paths.iter().any(|path| path.tells_of_order(now)))])
             .flatten()
             .min()
     }
@@ -31,7 +39,7 @@ impl Link {
     fn path_timeouts(&self, at: usize, now: Instant) -> [Option<Instant>; 5] {
         let path = &self.paths[at];
         let talks = path.agreed && path.present && path.admin != Admin::Down;
-        let live = path.live.deadline(path.flight.oldest(), path.patience(), self.is_last(at), now);
+        let live = path.live.deadline(path.flight.oldest(), path.patience(), self.is_alone(at), now);
         [
             path.acks.due().filter(|_| path.present),
             live.filter(|_| talks),
@@ -46,7 +54,10 @@ impl Link {
         for at in 0..self.paths.len() {
             self.check_silence(at, context);
             if self.probe_at(at, context.now).is_some_and(|due| due <= context.now) {
-                let doubtful = self.paths[at].live.state() != State::Up || self.is_silent_last(at, context.now);
+                let path = &self.paths[at];
+                let doubtful = path.live.state() != State::Up
+                    || !path.answered_here
+                    || self.is_silent_last(at, context.now);
                 self.probe(at, doubtful, context);
             }
             self.search_mtu(at, context);
@@ -104,7 +115,7 @@ impl Link {
     }
 
     fn check_silence(&mut self, at: usize, context: &mut Context<'_>) {
-        let last = self.is_last(at);
+        let last = self.is_alone(at);
         let now = context.now;
         let path = &mut self.paths[at];
         if !path.agreed || !path.present || path.admin == Admin::Down {
@@ -138,7 +149,10 @@ impl Link {
         if !path.agreed || !path.present || path.admin == Admin::Down {
             return None;
         }
-        let due = self.probe_interval(at, now).map(|interval| path.last_eliciting + interval);
+        let due = self.probe_interval(at, now).map(|cadence| match cadence {
+            Cadence::Every(interval) => path.last_eliciting + interval,
+            Cadence::Unheard(interval) => (path.last_eliciting + interval).max(path.last_arrival + interval * 3 / 2),
+        });
         if !self.is_silent_last(at, now) {
             return due;
         }
@@ -146,17 +160,17 @@ impl Link {
         Some(due.map_or(again, |due| due.min(again)))
     }
 
-    fn probe_interval(&self, at: usize, now: Instant) -> Option<Duration> {
+    fn probe_interval(&self, at: usize, now: Instant) -> Option<Cadence> {
         let path = &self.paths[at];
         match path.live.state() {
-            State::Suspect => Some(path.patience().suspicion),
-            State::Probing => Some(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX)),
-            State::Down => Some(self.probe_interval_down(path, now)),
+            State::Suspect => Some(Cadence::Every(path.patience().suspicion)),
+            State::Probing => Some(Cadence::Every(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX))),
+            State::Down => Some(Cadence::Every(self.probe_interval_down(path, now))),
             State::Up => self.probe_interval_up(at, now),
         }
     }
 
-    fn probe_interval_up(&self, at: usize, now: Instant) -> Option<Duration> {
+    fn probe_interval_up(&self, at: usize, now: Instant) -> Option<Cadence> {
         let path = &self.paths[at];
         let standby = path.role() == Role::Metered && !self.scheduler.carries(at);
         let alert = || {
@@ -166,12 +180,17 @@ impl Link {
         if standby {
             // One prober is enough where bytes cost money.
             let interval = if alert() { METERED_PROBE_ALERT } else { METERED_PROBE };
-            return self.we_are_lower.then_some(interval);
+            return Some(self.as_one_prober(interval));
         }
         if self.idle(now) {
-            return self.we_are_lower.then_some(if path.role() == Role::Metered { METERED_PROBE } else { IDLE_PROBE });
+            return Some(self.as_one_prober(if path.role() == Role::Metered { METERED_PROBE } else { IDLE_PROBE }));
         }
-        Some(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX))
+        Some(Cadence::Every(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX)))
+    }
+
+    /// Of two ends the one with the lower key asks; the other one only when it hears nothing of that.
+    fn as_one_prober(&self, interval: Duration) -> Cadence {
+        if self.we_are_lower { Cadence::Every(interval) } else { Cadence::Unheard(interval) }
     }
 
     fn probe_interval_down(&self, path: &Path, now: Instant) -> Duration {

@@ -16,7 +16,7 @@ use crate::{
     },
     drops::Drop,
     link::Link,
-    params::{HANDSHAKE_FIRST, HANDSHAKE_LIFE, MAX_ATTEMPTS},
+    params::{COVERED_PAUSE, HANDSHAKE_FIRST, HANDSHAKE_LIFE, MAX_ATTEMPTS},
     sink::{Arrival, DatagramSink, Target, UplinkId},
 };
 
@@ -87,6 +87,9 @@ impl Peer {
         let Some(at) = self.attempts.iter().position(|a| a.initiator.sender_index() == message.receiver) else {
             return self.drops.count(Drop::BadHandshake);
         };
+        if now.saturating_duration_since(self.attempts[at].at) >= HANDSHAKE_LIFE {
+            return self.drops.count(Drop::BadHandshake);
+        }
         let Ok(established) = self.attempts[at].initiator.finish(message, &self.config.preshared_key) else {
             return self.drops.count(Drop::BadHandshake);
         };
@@ -142,13 +145,15 @@ impl Peer {
         [wanted, rekey, silent, quiet].into_iter().flatten().min()
     }
 
+    fn all_ordered_away(&self) -> bool {
+        let away = |link: &Link| link.paths.iter().all(|path| path.admin != wire::control::Admin::Up);
+        self.link.as_ref().is_some_and(|link| !link.paths.is_empty() && away(link))
+    }
+
     fn wants_handshake(&self, now: Instant) -> bool {
         let quiet = self.last_heard.is_none_or(|heard| now.saturating_duration_since(heard) >= HANDSHAKE_FIRST);
-        let all_ordered_down = self.link.as_ref().is_some_and(|link| {
-            !link.paths.is_empty() && link.paths.iter().all(|path| path.admin != wire::control::Admin::Up)
-        });
         self.keys.current().is_none()
-            || quiet && !all_ordered_down && self.link.as_ref().is_none_or(|link| link.last_path_is_silent(now))
+            || quiet && self.link.as_ref().is_none_or(|link| link.last_path_is_silent(now))
     }
 
     pub(super) fn handshake_if_due(
@@ -174,6 +179,10 @@ impl Peer {
             .and_then(Link::best_target);
         let attempts = self.backoff.attempts;
         self.backoff.attempted(now, &mut self.rng);
+        if self.all_ordered_away() {
+            // Only a restart of the peer could change anything; it would end the orders it gave.
+            self.backoff.defer(now + COVERED_PAUSE);
+        }
         tracing::debug!(peer = %self.config.name, attempts, rekey, "handshake");
         self.initiate(only, now, wall_ns, local, sink);
     }
@@ -203,9 +212,7 @@ impl Peer {
         }
         let (absent, orders) = (&self.absent, &self.orders);
         let usable = |uplink: UplinkId, remote: SocketAddr| {
-            let ordered = orders.iter().any(|&(u, r, admin)| {
-                u == uplink && admin == wire::control::Admin::Down && r.is_none_or(|r| r == remote)
-            });
+            let ordered = super::order_for(orders, uplink, remote) == wire::control::Admin::Down;
             absent.get(usize::from(uplink.0)).is_some_and(Option::is_none) && !ordered
         };
         for candidate in self.candidates.iter_mut().filter(|c| usable(c.uplink, c.remote)) {

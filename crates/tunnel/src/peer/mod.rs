@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rand::Rng as _;
 use wire::{
     control::{Admin, RoleCode, put_close},
     datagram::{HEADER_LEN, Header},
@@ -35,7 +36,7 @@ use crate::{
     event::Event,
     keyring::{Heard, Keyring},
     link::{Events, Link, LinkConfig, LocalUplinks, Opened, UplinkChange},
-    params::HANDSHAKE_FIRST,
+    params::{HANDSHAKE_CAP_EARLY, HANDSHAKE_FIRST},
     path::Path,
     sink::{Arrival, DatagramSink, UplinkId},
     waiting::Waiting,
@@ -152,7 +153,7 @@ pub struct Peer {
     candidates: Candidates,
     backoff: Backoff,
     limiter: InitiationLimiter,
-    orders: Vec<(UplinkId, Option<SocketAddr>, Admin)>,
+    orders: Orders,
     last_heard: Option<Instant>,
     up: bool,
     /// It was up once: before that, nothing can be out.
@@ -309,7 +310,9 @@ impl Peer {
         };
         let outcome = link.on_datagram(&opened, &mut |frame, _| deliver(frame), &mut context);
         if header.path == 0 {
-            self.candidates.learn(arrival.uplink, arrival.remote, now);
+            for (uplink, remote) in self.link.as_mut().map(Link::take_proven).unwrap_or_default() {
+                self.candidates.learn(uplink, remote, now);
+            }
             self.apply_orders(now, sink);
         }
         if outcome.frames {
@@ -354,16 +357,30 @@ impl Peer {
             self.link = Some(Link::new(config, now));
             self.keys.retain_instance(instance);
             self.candidates.hurry(now);
+            self.attempts.clear();
         } else {
             self.events.push(Event::Rekeyed { generation });
         }
-        self.backoff.settle();
+        // A key without a usable path is no success: attempts go on, ever more slowly, until there is one.
+        if self.up {
+            self.backoff.settle();
+        } else {
+            self.backoff.defer(now + HANDSHAKE_CAP_EARLY);
+        }
+    }
+
+    /// Our numbers and windows are gone, so to the peer we are a new run: else it would take what comes for replays.
+    fn forget_session(&mut self) {
+        self.link = None;
+        self.attempts.clear();
+        self.answered = None;
+        self.config.instance = self.rng.next_u64();
     }
 
     fn on_closed(&mut self, now: Instant) {
         self.events.push(Event::PeerClosed);
         self.keys.clear();
-        self.link = None;
+        self.forget_session();
         self.backoff.restart(now + HANDSHAKE_FIRST);
     }
 
@@ -444,7 +461,8 @@ impl Peer {
             (0..link.paths.len()).filter(|&at| of_order(&link.paths[at])).collect()
         });
         self.orders.retain(|&(u, r, _)| u != uplink || remote.is_some() && r != remote);
-        if admin != Admin::Up && self.orders.len() < crate::params::MAX_CANDIDATES {
+        let exception = remote.is_some() && self.orders.iter().any(|&(u, r, _)| u == uplink && r.is_none());
+        if (admin != Admin::Up || exception) && self.orders.len() < crate::params::MAX_CANDIDATES {
             self.orders.push((uplink, remote, admin));
         }
         if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
@@ -463,13 +481,8 @@ impl Peer {
         };
         for at in 0..link.paths.len() {
             let path = &link.paths[at];
-            let order = self
-                .orders
-                .iter()
-                .find(|&&(uplink, remote, _)| uplink == path.uplink && remote.is_none_or(|r| r == path.remote));
-            if let Some(&(.., admin)) = order
-                && path.admin_version == 0
-            {
+            let admin = order_for(&self.orders, path.uplink, path.remote);
+            if admin != Admin::Up && path.admin_version == 0 {
                 link.order(at, admin, &mut context);
             }
         }
@@ -495,8 +508,8 @@ impl Peer {
     /// Does what is due by now.
     pub fn handle_timeout(&mut self, now: Instant, wall_ns: u64, local: &crate::crypto::PrivateKey, sink: &mut dyn DatagramSink) {
         self.keys.expire(now);
-        if self.keys.current().is_none() {
-            self.link = None;
+        if self.keys.current().is_none() && self.link.is_some() {
+            self.forget_session();
         }
         if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
             link.on_timeout(&mut context);
@@ -534,9 +547,7 @@ impl Peer {
     }
 
     fn ordered_down(&self, uplink: UplinkId, remote: SocketAddr) -> bool {
-        self.orders.iter().any(|&(u, r, admin)| {
-            u == uplink && admin == Admin::Down && r.is_none_or(|r| r == remote)
-        })
+        order_for(&self.orders, uplink, remote) == Admin::Down
     }
 
     /// Whether a candidate needs no challenge: it is a path already, or cannot be tried.
@@ -573,4 +584,15 @@ impl Peer {
             }
         }
     }
+}
+
+/// Orders of the operator, in the order they were given.
+pub(crate) type Orders = Vec<(UplinkId, Option<SocketAddr>, Admin)>;
+
+/// The order that holds for an address: its own, else its uplink's.
+fn order_for(orders: &Orders, uplink: UplinkId, remote: SocketAddr) -> Admin {
+    let of = |wanted: Option<SocketAddr>| {
+        orders.iter().find(|&&(u, r, _)| u == uplink && r == wanted).map(|&(.., admin)| admin)
+    };
+    of(Some(remote)).or_else(|| of(None)).unwrap_or(Admin::Up)
 }
