@@ -32,8 +32,8 @@ const SLOT_SHIFT: u32 = 20;
 pub(crate) const MAX_PEERS: usize = 1000;
 /// The node is to be called this often even if nothing is due, so that a sleep of the machine is noticed.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A call that comes this much later than was asked for means that the machine slept.
-const SLEPT: Duration = Duration::from_secs(2);
+/// A call that comes this much later than was asked for means that the machine slept, or this process was stopped.
+const SLEPT: Duration = Duration::from_millis(500);
 
 /// What the owner of a node may tell it.
 #[derive(Clone, Debug)]

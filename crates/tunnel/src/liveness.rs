@@ -90,9 +90,9 @@ impl Liveness {
     pub(crate) fn is_news(&self, came_on_it: bool, sent: Option<Instant>) -> bool {
         let since = sent.is_some_and(|sent| sent >= self.since);
         match self.state {
-            State::Suspect => came_on_it || since,
+            State::Suspect | State::Down => came_on_it || since,
             State::Probing => !self.was_up || since,
-            State::Up | State::Down => true,
+            State::Up => true,
         }
     }
 

@@ -100,7 +100,10 @@ impl World {
                 self.boot(host);
             }
             Fault::Sleep(host) => self.hosts[host].asleep = true,
-            Fault::Freeze(host) => self.hosts[host].frozen = self.hosts[host].frozen.take().or_else(|| Some(Vec::new())),
+            Fault::Freeze(host) if self.hosts[host].node.is_some() => {
+                self.hosts[host].frozen.get_or_insert_default();
+            }
+            Fault::Freeze(_) => {}
             Fault::Wake(host) => self.wake(host),
             Fault::ClockJump(host, seconds) => {
                 let wall = &mut self.hosts[host].wall.at_base;

@@ -95,6 +95,8 @@ pub struct World {
     pub attacker: Attacker,
     /// Print what happens.
     pub verbose: bool,
+    /// What the nodes reported: when, which machine, what.
+    pub events: Vec<(Instant, usize, node::Event)>,
     /// A digest of all datagrams sent: two runs of one seed must agree.
     pub digest: u64,
     public_keys: Vec<PublicKey>,
@@ -119,6 +121,7 @@ impl World {
             checks: Checks::new(base),
             attacker: Attacker::default(),
             verbose: std::env::var_os("ROPEWALK_SIM_VERBOSE").is_some(),
+            events: Vec::new(),
             digest: 0,
             public_keys: Vec::new(),
             queue: BinaryHeap::new(),

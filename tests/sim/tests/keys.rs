@@ -1,9 +1,9 @@
 //! Rekeying under traffic, and handshakes that are not meant well.
 #![allow(clippy::print_stderr, reason = "the counted work is worth reading")]
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Instant};
 
-use node::{Mode, PrivateKey};
+use node::{Event, Mode, PrivateKey};
 use rand::RngExt as _;
 use sim::{Fault, PairSpec, Shape, StreamSpec, World, ms, pair, secs, world::Packet};
 use tunnel::crypto::{Initiator, MacGenerator};
@@ -20,6 +20,14 @@ fn running(seed: u64, lines: &[Shape]) -> World {
     world
 }
 
+/// How often each end took up new keys since `from`.
+fn rekeyed(world: &World, from: Instant) -> [usize; 2] {
+    [0, 1].map(|host| {
+        let events = world.events.iter().filter(|&&(at, machine, _)| at >= from && machine == host);
+        events.filter(|(.., event)| matches!(event, Event::Rekeyed { .. })).count()
+    })
+}
+
 #[test]
 fn rekeying_loses_no_frame_whoever_began() {
     for seed in 0..4 {
@@ -29,6 +37,7 @@ fn rekeying_loses_no_frame_whoever_began() {
         let from = world.now;
         world.run(secs(270));
         assert_eq!(world.lost(from, world.now - ms(200)), 0, "seed {seed}");
+        assert_eq!(rekeyed(&world, from), [2, 2]);
         for host in 0..2 {
             assert_eq!(world.drops(host, "unknown-key") + world.drops(host, "bad-authentication"), 0);
         }
@@ -78,6 +87,7 @@ fn a_handshake_flood_does_not_break_a_running_session() {
         world.run(ms(5));
     }
     assert_eq!(world.lost(from, world.now - ms(100)), 0);
+    assert_eq!(rekeyed(&world, from), [1, 1]);
     for host in 0..2 {
         let snapshot = world.snapshot(host).unwrap();
         eprintln!("{:?}", snapshot.drops);

@@ -200,8 +200,8 @@ fn the_only_uplink_with_a_new_address_is_followed() {
 #[test]
 fn a_sleeper_is_back_within_a_second() {
     for (lines, host) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
-        for nap in [secs(4), secs(300), secs(9000)] {
-            let mut world = running(13, &PairSpec::new(Mode::Failover, &vec![line(10); lines]), 200);
+        for nap in [secs(4), secs(300), secs(1200)] {
+            let mut world = running(13, &PairSpec::new(Mode::Failover, &vec![line(10); lines]), 50);
             world.apply(Fault::Sleep(host));
             world.run(nap);
             let from = world.now;
@@ -235,6 +235,31 @@ fn a_stopped_node_is_back_within_a_second_of_going_on() {
         }
     }
     eprintln!("a stopped node goes on: frames after at most {worst:?}");
+}
+
+#[test]
+fn a_stopped_node_finds_a_peer_that_was_restarted_meanwhile() {
+    let mut worst = Duration::ZERO;
+    for (lines, only) in [(1, true), (1, false), (2, true), (2, false), (3, true)] {
+        for (seed, stop) in (700..8000).step_by(450).enumerate() {
+            let mut spec = PairSpec::new(Mode::Failover, &vec![line(15); lines]);
+            spec.dials = [!only, true];
+            let mut world = running(seed as u64, &spec, 200);
+            world.apply(Fault::Freeze(1));
+            world.run(ms(stop / 2));
+            world.apply(Fault::Crash(0));
+            world.run(ms(stop / 2));
+            world.apply(Fault::Boot(0, None));
+            world.apply(Fault::Wake(1));
+            let from = world.now;
+            world.run(secs(3));
+            let took = world.first_arrival_after(from);
+            assert!(took.is_some_and(|t| t <= secs(1)), "{lines} lines, stopped for {stop} ms: {took:?}");
+            worst = worst.max(took.unwrap_or_default());
+            world.assert_clean();
+        }
+    }
+    eprintln!("a stopped node finds a restarted peer: frames after at most {worst:?}");
 }
 
 #[test]

@@ -116,6 +116,25 @@ fn loss_on_one_path_does_not_delay_flows_on_another() {
 }
 
 #[test]
+fn a_full_send_queue_drops_by_name_and_nothing_else_suffers() {
+    let mut world = pair(8, &PairSpec::new(Mode::Failover, &[Shape::clean(ms(5)); 2]));
+    world.boot(0);
+    world.boot(1);
+    world.run(secs(1));
+    world.add_conversation(&StreamSpec { burst: 20, sizes: Sizes::Fixed(1400), ..StreamSpec::steady(0, 1, 20) });
+    world.hosts[0].datagrams.limit = 10;
+    world.run(secs(5));
+    assert!(world.drops(0, "send-queue-full") > 500);
+    world.hosts[0].datagrams.limit = 0;
+    world.run(ms(200));
+    assert!(world.all_lines_up());
+    let from = world.now;
+    world.run(secs(3));
+    assert_eq!(world.lost(from, world.now - ms(100)), 0);
+    world.assert_clean();
+}
+
+#[test]
 fn vlans_and_ports_are_kept_apart() {
     let mut spec = PairSpec::new(Mode::Failover, &[Shape::clean(ms(5))]);
     spec.ports = vec![

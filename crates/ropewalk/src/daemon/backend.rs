@@ -100,6 +100,7 @@ impl Backend {
             ("socket-no-room", stats.no_room),
             ("socket-too-big", stats.too_big),
             ("socket-unreachable", stats.unreachable),
+            ("socket-foreign-address", stats.foreign),
             ("tap-refused", stats.tap_refused),
         ] {
             if count > 0 {

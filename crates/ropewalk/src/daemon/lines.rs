@@ -18,6 +18,7 @@ use sys::{
 
 use tokio::sync::Notify;
 
+use super::foreign::foreign_addresses;
 use crate::{
     config::{Config, UplinkConfig},
     dataplane::{Handle, Request},
@@ -36,6 +37,7 @@ struct Line {
     /// Index of the device the sockets are bound to.
     bound: Option<u32>,
     told: Option<UplinkState>,
+    told_foreign: Vec<IpAddr>,
     complained: Option<String>,
 }
 
@@ -72,6 +74,7 @@ impl Lines {
             mark: marks.get(at).copied().flatten(),
             bound: None,
             told: None,
+            told_foreign: Vec::new(),
             complained: None,
         });
         let has_device = |uplink: &UplinkConfig| uplink.device.is_some();
@@ -90,6 +93,7 @@ impl Lines {
                 opened.with_context(|| format!("uplink {name}: cannot listen on {}", lines.listen_text()))?;
             }
         }
+        lines.tell_foreign(&links).await;
         Ok(lines)
     }
 
@@ -156,6 +160,7 @@ impl Lines {
             return;
         }
         let links = self.netlink.links().await.unwrap_or_default();
+        self.tell_foreign(&links).await;
         for at in 0..self.lines.len() {
             let link = self.device_of(at, &links);
             let concerns = match (&self.lines[at].config.device, &link) {
@@ -171,9 +176,24 @@ impl Lines {
 
     async fn read_all(&mut self) {
         let Ok(links) = self.netlink.links().await else { return };
+        self.tell_foreign(&links).await;
         for at in 0..self.lines.len() {
             let link = self.device_of(at, &links);
             let _ = self.update(at, link.as_ref(), false);
+        }
+    }
+
+    /// Tells the data thread which addresses are other lines'.
+    async fn tell_foreign(&mut self, links: &[Link]) {
+        let Ok(addresses) = self.netlink.addresses(None).await else { return };
+        let devices: Vec<Option<u32>> =
+            (0..self.lines.len()).map(|at| self.device_of(at, links).map(|link| link.index)).collect();
+        for (at, line) in self.lines.iter_mut().enumerate() {
+            let foreign = foreign_addresses(at, &devices, &addresses);
+            let request = Request::Foreign(UplinkId(at as u8), foreign.clone());
+            if line.told_foreign != foreign && self.handle.ask(request).is_ok() {
+                line.told_foreign = foreign;
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 mod backend;
 mod build;
 mod endpoints;
+mod foreign;
 mod lines;
 
 use std::{path::Path, sync::Arc, thread::JoinHandle, time::Duration};

@@ -9,6 +9,8 @@ use sys::UdpSocket;
 #[derive(Default)]
 pub(super) struct Line {
     pub sockets: Vec<(SocketAddr, UdpSocket)>,
+    /// Addresses of other lines' devices: nothing is taken that came through this one to them.
+    pub foreign: Vec<IpAddr>,
 }
 
 /// All lines, by uplink.
@@ -26,11 +28,24 @@ impl Lines {
     /// Replaces the sockets of an uplink; returns the old ones, to be closed.
     pub(super) fn replace(&mut self, uplink: UplinkId, sockets: Vec<UdpSocket>) -> Line {
         let with_address = |socket: UdpSocket| socket.local_addr().ok().map(|at| (at, socket));
-        let line = Line { sockets: sockets.into_iter().filter_map(with_address).collect() };
-        match self.0.get_mut(usize::from(uplink.0)) {
-            Some(place) => std::mem::replace(place, line),
-            None => line,
+        let sockets = sockets.into_iter().filter_map(with_address).collect();
+        let Some(place) = self.0.get_mut(usize::from(uplink.0)) else {
+            return Line { sockets, ..Line::default() };
+        };
+        let foreign = place.foreign.clone();
+        std::mem::replace(place, Line { sockets, foreign })
+    }
+
+    /// Replaces the addresses that are other lines'.
+    pub(super) fn set_foreign(&mut self, uplink: UplinkId, foreign: Vec<IpAddr>) {
+        if let Some(line) = self.0.get_mut(usize::from(uplink.0)) {
+            line.foreign = foreign;
         }
+    }
+
+    /// Whether `local` belongs to another line than the one it was reached through.
+    pub(super) fn is_foreign(&self, uplink: UplinkId, local: Option<IpAddr>) -> bool {
+        local.is_some_and(|ip| self.get(uplink).is_some_and(|line| line.foreign.contains(&ip)))
     }
 
     /// The socket that can send to `target`.

@@ -8,7 +8,7 @@ mod run;
 mod sinks;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::mpsc::{SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
     time::Instant,
@@ -35,6 +35,8 @@ pub enum Request {
     Endpoints(usize, Vec<Endpoint>),
     /// An uplink came, went or changed; `Some`: with these sockets from now on.
     Uplink(UplinkId, UplinkState, Option<Vec<UdpSocket>>),
+    /// Addresses of other uplinks' devices: what comes through this uplink to them is not taken.
+    Foreign(UplinkId, Vec<IpAddr>),
     /// Interfaces of our own, through which no datagram of ours may come.
     OwnInterfaces(Vec<u32>),
     /// Answer to show that you live.

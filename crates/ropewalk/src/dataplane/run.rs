@@ -177,6 +177,10 @@ impl Loop {
             if meta.ifindex.is_some_and(|index| self.own_interfaces.contains(&index)) {
                 continue;
             }
+            if self.outbox.lines.is_foreign(uplink, meta.local) {
+                self.outbox.stats.foreign += 1;
+                continue;
+            }
             let arrival = Arrival { uplink, remote: meta.from, local: meta.local };
             for datagram in buffer[..meta.len.min(RECV_BUFFER_SIZE)].chunks_mut(meta.stride) {
                 let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
@@ -222,6 +226,7 @@ impl Loop {
                 self.command(NodeCommand::Endpoints(peer, endpoints), now);
             }
             Request::Uplink(uplink, state, sockets) => self.change_line(uplink, state, sockets, now),
+            Request::Foreign(uplink, addresses) => self.outbox.lines.set_foreign(uplink, addresses),
             Request::OwnInterfaces(indexes) => self.own_interfaces = indexes,
             Request::Shutdown => {}
         }

@@ -13,7 +13,7 @@ const MAX_BATCH_BYTES: usize = 64_768;
 /// Batches open at once: one per path in use, usually.
 const MAX_BATCHES: usize = 8;
 
-/// How sending went, for `status`.
+/// How sending went, and what was not taken, for `status`.
 #[derive(Clone, Debug, Default)]
 pub struct SendStats {
     /// Datagrams that the kernel had no room for.
@@ -22,6 +22,8 @@ pub struct SendStats {
     pub too_big: u64,
     /// Datagrams without a way: no route, no address, no device.
     pub unreachable: u64,
+    /// Batches of datagrams that came to another uplink's address.
+    pub foreign: u64,
     /// Frames that a TAP did not take.
     pub tap_refused: u64,
     /// The last failure: where to, what, when.

@@ -105,13 +105,14 @@ impl View {
         self.carries(line) && !self.ends.iter().any(sends)
     }
 
-    /// Whether both ends send on line 1 from or to the address that A moved to.
-    pub(super) fn carries_moved(&self) -> bool {
+    /// Whether both ends can use line 1 with the address that A moved to.
+    pub(super) fn moved(&self) -> bool {
         let moved = MOVED.to_string();
         let here = |address: &Option<String>| address.as_ref().is_some_and(|a| a.contains(&moved));
         self.ends.iter().all(|status| {
-            paths(status, Line::One)
-                .any(|path| path.active && (here(&path.local) || here(&path.remote)))
+            paths(status, Line::One).any(|path| {
+                path.state == PathState::Up && (here(&path.local) || here(&path.remote))
+            })
         })
     }
 

@@ -240,9 +240,16 @@ impl Script<'_> {
     }
 
     fn a_moves(&mut self) -> Result<()> {
-        self.mark("A moves, line 1 follows after", gap_of(1000), RESTART);
+        let goal = Goal {
+            gap: Some(Duration::from_secs(1)),
+            ready: Some(Duration::from_secs(1)),
+            lossless: false,
+        };
+        self.mark("A moves, line 1 follows after", goal, RESTART);
         self.scene.move_a()?;
-        let ready = self.wait("line 1 does not follow A's new address", View::carries_moved)?;
+        let ready = self.wait("line 1 does not follow A's new address", View::moved)?;
+        // And is not left for good.
+        self.wait("line 1 carries no more", |view| view.carries_alone(Line::One))?;
         self.rest(AFTER)?;
         self.told(Some(ready))
     }

@@ -1,7 +1,9 @@
 //! The session with one run of the peer's process: its paths, record numbers and windows. Keys come and go above it.
 
+mod changes;
 mod control;
 mod join;
+mod reinject;
 mod status;
 mod timers;
 
@@ -20,7 +22,7 @@ use crate::{
     history::History,
     inflight::Carried,
     liveness::State,
-    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, MAX_REINJECTIONS, RANK_EVERY, REINJECT_WITHIN},
+    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, RANK_EVERY},
     path::{Path, Sending},
     peer::Mode,
     scheduler::{Candidate, Scheduler, cost},
@@ -28,6 +30,7 @@ use crate::{
     snapshot::PathState,
 };
 
+pub(crate) use changes::UplinkChange;
 pub(crate) use control::Opened;
 pub(crate) use join::{Asked, LocalUplinks};
 
@@ -236,119 +239,6 @@ impl Link {
         }
     }
 
-    /// Sends again, on what the scheduler chooses now, everything in flight on `path`.
-    pub(crate) fn reinject(&mut self, path: usize, context: &mut Context<'_>) {
-        let mut parts = std::mem::take(&mut self.scratch);
-        parts.clear();
-        self.paths[path].discard_open_into(&mut parts);
-        self.paths[path].flight.take_outstanding(&mut parts);
-        self.resend(&mut parts, context);
-        self.scratch = parts;
-    }
-
-    /// Sends `parts` again, keeping numbers and offsets.
-    fn resend(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
-        parts.sort_unstable_by_key(|part| (part.record, part.offset));
-        parts.dedup_by(|next, kept| kept.absorb(next));
-        for part in parts.iter() {
-            let kept = self.history.get(part.record).filter(|kept| {
-                let age = context.now.saturating_duration_since(kept.at);
-                part.again < MAX_REINJECTIONS && age < REINJECT_WITHIN
-            });
-            let Some(kept) = kept else {
-                context.drops.count(Drop::ReinjectionMissed);
-                continue;
-            };
-            let chosen = self.scheduler.choose(kept.flow, kept.bytes.len(), context.now)[0];
-            let Some(path) = chosen else {
-                context.drops.count(Drop::NoUsablePath);
-                continue;
-            };
-            self.counters.reinjected += 1;
-            let again = Carried { again: part.again + 1, ..*part };
-            self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
-        }
-    }
-
-    /// A path's state may have changed: rank, rescue what was in flight if it cannot carry any more, tell the peer and the owner.
-    pub(crate) fn on_path_changed(&mut self, path: usize, context: &mut Context<'_>) {
-        self.rank(context.now);
-        if !self.paths[path].usable() {
-            self.reinject(path, context);
-            self.fallen |= self.paths[path].live.state() == State::Down;
-        }
-        self.status.changed(context.now);
-        let path = &self.paths[path];
-        context.events.push(Event::Path {
-            uplink: path.uplink,
-            remote: path.remote,
-            state: state_of(path),
-            reason: path.live.reason(),
-        });
-    }
-
-    /// Our uplink came, went, or changed its address.
-    pub(crate) fn on_uplink(&mut self, uplink: UplinkId, change: UplinkChange, context: &mut Context<'_>) {
-        for at in 0..self.paths.len() {
-            if self.paths[at].uplink != uplink {
-                continue;
-            }
-            let path = &mut self.paths[at];
-            match change {
-                UplinkChange::Lost { reason } => {
-                    path.present = false;
-                    path.live.on_cut(reason, context.now);
-                    self.on_path_changed(at, context);
-                }
-                UplinkChange::Back { mtu_limit } => {
-                    path.local = None;
-                    path.mtu.set_limit(mtu_limit(path.remote), context.now);
-                    path.present = true;
-                    self.probe(at, true, context);
-                    self.on_path_changed(at, context);
-                }
-                UplinkChange::Readdressed => {
-                    path.local = None;
-                    let remote = path.remote;
-                    self.challenge(uplink, remote, None, Some(at), context);
-                    self.probe(at, true, context);
-                }
-            }
-        }
-    }
-
-    /// An order for one path, ours or the peer's.
-    pub(crate) fn on_order(&mut self, at: usize, admin: Admin, version: u32, context: &mut Context<'_>) {
-        let path = &mut self.paths[at];
-        let was = path.admin;
-        path.admin = admin;
-        path.admin_version = version;
-        match admin {
-            Admin::Down => {
-                path.live.on_cut("ordered-down", context.now);
-            }
-            Admin::Up if was == Admin::Down => {
-                path.live = crate::liveness::Liveness::new(context.now);
-                path.live.on_cut("ordered-up", context.now);
-                self.probe(at, true, context);
-            }
-            Admin::Up | Admin::Drained => {}
-        }
-        self.rank(context.now);
-        if admin == Admin::Down {
-            self.reinject(at, context);
-        }
-        self.status.changed(context.now);
-        let path = &self.paths[at];
-        let reason = if admin == Admin::Drained { "ordered-drain" } else { path.live.reason() };
-        context.events.push(Event::Path {
-            uplink: path.uplink,
-            remote: path.remote,
-            state: state_of(path),
-            reason,
-        });
-    }
-
     /// Sends everything that is waiting in open datagrams. Call at the end of every batch.
     pub(crate) fn flush(&mut self, context: &mut Context<'_>) {
         let now = context.now;
@@ -474,17 +364,6 @@ impl Link {
         }
         true
     }
-}
-
-/// What happened to an uplink of ours.
-#[derive(Clone, Copy)]
-pub(crate) enum UplinkChange<'a> {
-    /// No device or no carrier.
-    Lost { reason: &'static str },
-    /// There again, or with another MTU: `mtu_limit` tells the largest UDP payload towards an address.
-    Back { mtu_limit: &'a dyn Fn(std::net::SocketAddr) -> u16 },
-    /// It has other addresses or routes than before.
-    Readdressed,
 }
 
 /// The state of a path as people see it.

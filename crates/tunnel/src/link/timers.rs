@@ -72,11 +72,12 @@ impl Link {
         }
     }
 
-    /// The machine slept: what was in flight proves nothing, and every path is asked at once.
+    /// The machine slept: what was in flight proves nothing, nor do delays that include the sleep, and every path is asked at once.
     pub(crate) fn on_woke(&mut self, context: &mut Context<'_>) {
         for at in 0..self.paths.len() {
             self.paths[at].flight.give_up();
             self.paths[at].times.clear();
+            self.paths[at].estimator.start_again(context.now);
             self.probe(at, true, context);
         }
     }

@@ -212,7 +212,7 @@ impl Peer {
         }
         let (absent, orders) = (&self.absent, &self.orders);
         let usable = |uplink: UplinkId, remote: SocketAddr| {
-            let ordered = super::order_for(orders, uplink, remote) == wire::control::Admin::Down;
+            let ordered = super::orders::order_for(orders, uplink, remote) == wire::control::Admin::Down;
             absent.get(usize::from(uplink.0)).is_some_and(Option::is_none) && !ordered
         };
         for candidate in self.candidates.iter_mut().filter(|c| usable(c.uplink, c.remote)) {

@@ -14,17 +14,20 @@ macro_rules! context {
     };
 }
 
+mod commands;
+mod dialling;
 mod handshake;
 mod observe;
+mod orders;
+mod session;
 
 use std::{
     net::SocketAddr,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use rand::Rng as _;
 use wire::{
-    control::{Admin, RoleCode, put_close},
+    control::RoleCode,
     datagram::{HEADER_LEN, Header},
     vlan::VlanSet,
 };
@@ -34,16 +37,15 @@ use crate::{
     dial::{Backoff, Candidates},
     drops::{Drop, Drops},
     event::Event,
-    keyring::{Heard, Keyring},
-    link::{Events, Link, LinkConfig, LocalUplinks, Opened, UplinkChange},
-    params::{HANDSHAKE_CAP_EARLY, HANDSHAKE_FIRST},
-    path::Path,
+    keyring::Keyring,
+    link::{Events, Link, LocalUplinks, Opened},
     sink::{Arrival, DatagramSink, UplinkId},
     waiting::Waiting,
 };
 
 use handshake::Attempt;
 use observe::Outages;
+use orders::Orders;
 
 /// How a peer's paths are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,187 +326,6 @@ impl Peer {
         Ok(())
     }
 
-    /// A datagram opened under key `at`: confirm the key, and begin a new session if it is a new run of the peer.
-    fn on_authentic(&mut self, at: usize, now: Instant) {
-        self.last_heard = Some(now);
-        let slowest = self.link.as_ref().map_or(Duration::ZERO, Link::slowest_round_trip);
-        let heard = self.keys.heard(at, slowest, now);
-        if heard == Heard::Confirmed {
-            self.on_new_key(at, now);
-        }
-    }
-
-    fn on_new_key(&mut self, at: usize, now: Instant) {
-        let Some(key) = self.keys.key(at) else { return };
-        let hello = &key.established.remote_hello;
-        let (instance, generation) = (key.instance, key.established.generation);
-        if !key.established.initiator {
-            self.limiter.confirm(hello.timestamp);
-        }
-        if self.link.as_ref().is_none_or(|link| link.instance != instance) {
-            if self.link.is_some() {
-                self.events.push(Event::PeerRestarted);
-            }
-            let config = LinkConfig {
-                instance,
-                peer_uplinks: hello.uplinks.iter().map(|&(id, _)| id).collect(),
-                mode: self.config.mode,
-                we_are_lower: self.config.local_key < self.config.public_key,
-                max_record_in: self.config.max_frame,
-                max_record_out: hello.max_frame,
-                rng: ForwardSecretRng::fork(&mut self.rng),
-            };
-            self.link = Some(Link::new(config, now));
-            self.keys.retain_instance(instance);
-            self.candidates.hurry(now);
-            self.attempts.clear();
-        } else {
-            self.events.push(Event::Rekeyed { generation });
-        }
-        // A key without a usable path is no success: attempts go on, ever more slowly, until there is one.
-        if self.up {
-            self.backoff.settle();
-        } else {
-            self.backoff.defer(now + HANDSHAKE_CAP_EARLY);
-        }
-    }
-
-    /// Our numbers and windows are gone, so to the peer we are a new run: else it would take what comes for replays.
-    fn forget_session(&mut self) {
-        self.link = None;
-        self.attempts.clear();
-        self.answered = None;
-        self.config.instance = self.rng.next_u64();
-    }
-
-    fn on_closed(&mut self, now: Instant) {
-        self.events.push(Event::PeerClosed);
-        self.keys.clear();
-        self.forget_session();
-        self.backoff.restart(now + HANDSHAKE_FIRST);
-    }
-
-    /// Carries out an order. False when it names a path that does not exist.
-    pub fn handle_command(&mut self, command: Command, now: Instant, sink: &mut dyn DatagramSink) -> bool {
-        match command {
-            Command::Endpoints(endpoints) => self.set_endpoints(&endpoints, now),
-            Command::Uplink(uplink, state) => self.on_uplink(uplink, state, now, sink),
-            Command::Path(uplink, remote, op) => return self.order(uplink, remote, op, now, sink),
-            Command::Woke => self.on_woke(now, sink),
-            Command::Close => self.close(now, sink),
-        }
-        true
-    }
-
-    fn set_endpoints(&mut self, endpoints: &[Endpoint], now: Instant) {
-        let uplinks = 0..self.config.uplinks.len() as u8;
-        let wanted: Vec<(UplinkId, SocketAddr)> = endpoints
-            .iter()
-            .flat_map(|endpoint| {
-                uplinks
-                    .clone()
-                    .map(UplinkId)
-                    .filter(|&uplink| endpoint.uplink.is_none_or(|only| only == uplink))
-                    .map(|uplink| (uplink, endpoint.address))
-            })
-            .collect();
-        self.candidates.configure(&wanted, now);
-    }
-
-    fn on_uplink(&mut self, uplink: UplinkId, state: UplinkState, now: Instant, sink: &mut dyn DatagramSink) {
-        let at = usize::from(uplink.0);
-        let (Some(absent), Some(limits)) = (self.absent.get_mut(at), self.uplinks.limits.get_mut(at)) else {
-            return;
-        };
-        let reason = (!state.present).then_some(state.reason);
-        let was = std::mem::replace(absent, reason).is_none();
-        // Headers of IP and UDP: 28 bytes, 48 with IPv6.
-        let limit = |headers: u16| state.mtu.saturating_sub(headers).min(crate::params::MAX_MTU);
-        let new_limits = (limit(28), limit(48));
-        let resized = std::mem::replace(limits, new_limits) != new_limits;
-        let mtu_limit =
-            |remote: SocketAddr| if remote.is_ipv4() { new_limits.0 } else { new_limits.1 };
-        let change = match (was, state.present) {
-            (_, false) => UplinkChange::Lost { reason: state.reason },
-            (false, true) => UplinkChange::Back { mtu_limit: &mtu_limit },
-            (true, true) if resized => UplinkChange::Back { mtu_limit: &mtu_limit },
-            (true, true) if state.readdressed => UplinkChange::Readdressed,
-            (true, true) => return,
-        };
-        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
-            link.on_uplink(uplink, change, &mut context);
-        }
-        if state.present {
-            self.candidates.hurry(now);
-            if !self.up {
-                self.backoff.restart(now);
-            }
-        }
-    }
-
-    fn order(
-        &mut self,
-        uplink: UplinkId,
-        remote: Option<SocketAddr>,
-        op: PathOp,
-        now: Instant,
-        sink: &mut dyn DatagramSink,
-    ) -> bool {
-        let admin = match op {
-            PathOp::Up => Admin::Up,
-            PathOp::Down => Admin::Down,
-            PathOp::Drain => Admin::Drained,
-        };
-        let dialled = self.candidates.iter().any(|c| c.uplink == uplink && remote.is_none_or(|r| r == c.remote));
-        let of_order = |path: &Path| path.uplink == uplink && remote.is_none_or(|r| r == path.remote);
-        let paths: Vec<usize> = self.link.as_ref().map_or_else(Vec::new, |link| {
-            (0..link.paths.len()).filter(|&at| of_order(&link.paths[at])).collect()
-        });
-        self.orders.retain(|&(u, r, _)| u != uplink || remote.is_some() && r != remote);
-        let exception = remote.is_some() && self.orders.iter().any(|&(u, r, _)| u == uplink && r.is_none());
-        if (admin != Admin::Up || exception) && self.orders.len() < crate::params::MAX_CANDIDATES {
-            self.orders.push((uplink, remote, admin));
-        }
-        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
-            for &at in &paths {
-                link.order(at, admin, &mut context);
-            }
-            link.flush(&mut context);
-        }
-        remote.is_none() || dialled || !paths.is_empty()
-    }
-
-    /// Orders outlive sessions: paths that are new get them too.
-    fn apply_orders(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
-        let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) else {
-            return;
-        };
-        for at in 0..link.paths.len() {
-            let path = &link.paths[at];
-            let admin = order_for(&self.orders, path.uplink, path.remote);
-            if admin != Admin::Up && path.admin_version == 0 {
-                link.order(at, admin, &mut context);
-            }
-        }
-    }
-
-    fn on_woke(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
-        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
-            link.on_woke(&mut context);
-        }
-        self.candidates.hurry(now);
-        self.backoff.restart(now);
-    }
-
-    fn close(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
-        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
-            for path in link.paths.iter_mut().filter(|path| path.answers()) {
-                path.control(false, &mut context.sending(), |out| put_close(out, 0));
-                path.flush(&mut context.sending());
-            }
-        }
-    }
-
     /// Does what is due by now.
     pub fn handle_timeout(&mut self, now: Instant, wall_ns: u64, local: &crate::crypto::PrivateKey, sink: &mut dyn DatagramSink) {
         self.keys.expire(now);
@@ -546,53 +367,4 @@ impl Peer {
         self.absent.get(usize::from(uplink.0)).is_some_and(Option::is_none)
     }
 
-    fn ordered_down(&self, uplink: UplinkId, remote: SocketAddr) -> bool {
-        order_for(&self.orders, uplink, remote) == Admin::Down
-    }
-
-    /// Whether a candidate needs no challenge: it is a path already, or cannot be tried.
-    fn is_settled(&self, uplink: UplinkId, remote: SocketAddr) -> bool {
-        let known = self.link.as_ref().is_some_and(|link| {
-            link.path_at(uplink, remote).is_some_and(|at| link.paths[at].agreed)
-        });
-        known || !self.is_present(uplink) || self.ordered_down(uplink, remote) || self.keys.current().is_none()
-    }
-
-    fn next_candidate(&self) -> Option<Instant> {
-        self.candidates.next(|uplink, remote| self.is_settled(uplink, remote))
-    }
-
-    fn challenge_candidates(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
-        if self.next_candidate().is_none_or(|next| next > now) {
-            return;
-        }
-        let settled: Vec<(UplinkId, SocketAddr)> = self
-            .candidates
-            .iter()
-            .map(|c| (c.uplink, c.remote))
-            .filter(|&(uplink, remote)| self.is_settled(uplink, remote))
-            .collect();
-        let link = self.link.as_ref();
-        let due = self.candidates.due(
-            now,
-            |uplink, remote| settled.contains(&(uplink, remote)),
-            |uplink| link.is_some_and(|link| link.covers(uplink, Path::usable)),
-        );
-        if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
-            for (uplink, remote) in due {
-                link.challenge(uplink, remote, None, None, &mut context);
-            }
-        }
-    }
-}
-
-/// Orders of the operator, in the order they were given.
-pub(crate) type Orders = Vec<(UplinkId, Option<SocketAddr>, Admin)>;
-
-/// The order that holds for an address: its own, else its uplink's.
-fn order_for(orders: &Orders, uplink: UplinkId, remote: SocketAddr) -> Admin {
-    let of = |wanted: Option<SocketAddr>| {
-        orders.iter().find(|&&(u, r, _)| u == uplink && r == wanted).map(|&(.., admin)| admin)
-    };
-    of(Some(remote)).or_else(|| of(None)).unwrap_or(Admin::Up)
 }

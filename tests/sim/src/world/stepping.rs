@@ -108,6 +108,7 @@ impl World {
         let memory = node.memory();
         for event in events {
             self.trace(|| format!("{}: {:?}", self.hosts[at].recipe.name, event.event));
+            self.events.push((now, at, event.event));
         }
         self.drain(at, memory);
     }

@@ -1,0 +1,45 @@
+//! Sending again what was in flight on a path that cannot be trusted with it.
+
+use crate::{
+    drops::Drop,
+    inflight::Carried,
+    params::{MAX_REINJECTIONS, REINJECT_WITHIN},
+};
+
+use super::{Context, Link};
+
+impl Link {
+    /// Sends again, on what the scheduler chooses now, everything in flight on `path`.
+    pub(crate) fn reinject(&mut self, path: usize, context: &mut Context<'_>) {
+        let mut parts = std::mem::take(&mut self.scratch);
+        parts.clear();
+        self.paths[path].discard_open_into(&mut parts);
+        self.paths[path].flight.take_outstanding(&mut parts);
+        self.resend(&mut parts, context);
+        self.scratch = parts;
+    }
+
+    /// Sends `parts` again, keeping numbers and offsets.
+    pub(super) fn resend(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
+        parts.sort_unstable_by_key(|part| (part.record, part.offset));
+        parts.dedup_by(|next, kept| kept.absorb(next));
+        for part in parts.iter() {
+            let kept = self.history.get(part.record).filter(|kept| {
+                let age = context.now.saturating_duration_since(kept.at);
+                part.again < MAX_REINJECTIONS && age < REINJECT_WITHIN
+            });
+            let Some(kept) = kept else {
+                context.drops.count(Drop::ReinjectionMissed);
+                continue;
+            };
+            let chosen = self.scheduler.choose(kept.flow, kept.bytes.len(), context.now)[0];
+            let Some(path) = chosen else {
+                context.drops.count(Drop::NoUsablePath);
+                continue;
+            };
+            self.counters.reinjected += 1;
+            let again = Carried { again: part.again + 1, ..*part };
+            self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
+        }
+    }
+}
