@@ -64,7 +64,12 @@ pub struct NodeConfig {
 impl NodeConfig {
     /// Longest frame that any port of this node takes: its MTU, Ethernet header and two VLAN tags.
     pub(crate) fn max_frame(&self) -> u32 {
-        let mtu = self.ports.iter().map(|port| u32::from(port.mtu)).max().unwrap_or(1500);
+        let mtu = self
+            .ports
+            .iter()
+            .map(|port| u32::from(port.mtu))
+            .max()
+            .unwrap_or(1500);
         mtu + 14 + 8
     }
 }

@@ -26,7 +26,14 @@ pub(crate) struct Forwarder {
 
 /// Where a frame for a peer goes.
 pub(crate) trait PeerPorts {
-    fn send(&mut self, peer: usize, frame: &[u8], flow: u32, now: Instant, sink: &mut dyn DatagramSink);
+    fn send(
+        &mut self,
+        peer: usize,
+        frame: &[u8],
+        flow: u32,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+    );
 }
 
 impl Forwarder {
@@ -72,7 +79,13 @@ impl Forwarder {
     }
 
     /// Passes a frame from a peer to the local ports.
-    pub(crate) fn on_peer_frame(&mut self, peer: usize, frame: &[u8], now: Instant, frames: &mut dyn FrameSink) {
+    pub(crate) fn on_peer_frame(
+        &mut self,
+        peer: usize,
+        frame: &[u8],
+        now: Instant,
+        frames: &mut dyn FrameSink,
+    ) {
         let from = PortId(self.local_ports + peer as u16);
         let Some(vlan) = self.look_up(from, frame, now) else {
             return;
@@ -88,7 +101,8 @@ impl Forwarder {
 
     fn look_up(&mut self, from: PortId, frame: &[u8], now: Instant) -> Option<wire::vlan::VlanId> {
         let result = self.bridge.ingress(from, frame, now).and_then(|ingress| {
-            self.bridge.egress(from, ingress.vlan, ingress.dst, now, &mut self.egress)?;
+            self.bridge
+                .egress(from, ingress.vlan, ingress.dst, now, &mut self.egress)?;
             Ok(ingress.vlan)
         });
         match result {
@@ -140,7 +154,10 @@ mod tests {
     fn a_frame_that_does_not_fit_with_its_tag_goes_nowhere() {
         let frame = [0x42; 64];
         let tagged = Form::Tagged(VlanId::new(10).unwrap());
-        assert_eq!(formed(&frame, tagged, &mut [0; 68]).map(<[u8]>::len), Some(68));
+        assert_eq!(
+            formed(&frame, tagged, &mut [0; 68]).map(<[u8]>::len),
+            Some(68)
+        );
         assert_eq!(formed(&frame, tagged, &mut [0; 67]), None);
         assert_eq!(formed(&frame, Form::AsIs, &mut [0; 0]), Some(&frame[..]));
     }

@@ -15,8 +15,9 @@ pub use io::{FrameSink, Io};
 pub use node::{Node, NodeCommand, NodeEvent};
 pub use snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot};
 pub use tunnel::{
-    Arrival, DatagramSink, Endpoint, Event, Mode, PathOp, PathSnapshot, PathState, PeerSnapshot, Target,
-    UplinkId, UplinkState, crypto::{PresharedKey, PrivateKey, PublicKey},
+    Arrival, DatagramSink, Endpoint, Event, Mode, PathOp, PathSnapshot, PathState, PeerSnapshot,
+    Target, UplinkId, UplinkState,
+    crypto::{PresharedKey, PrivateKey, PublicKey},
 };
 pub use wire::{
     control::{Role, RoleCode},

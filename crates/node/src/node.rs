@@ -6,11 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bridge::{Bridge, BridgeConfig, DropReason, PortId, PortKind, PortState, PortVlans, fdb::FdbEntry};
+use bridge::{
+    Bridge, BridgeConfig, DropReason, PortId, PortKind, PortState, PortVlans, fdb::FdbEntry,
+};
 use rand::Rng as _;
 use tunnel::{
-    Arrival, Command, DatagramSink, Endpoint, Event, PathOp, Peer, PeerConfig, UplinkConfig, UplinkId,
-    UplinkState,
+    Arrival, Command, DatagramSink, Endpoint, Event, PathOp, Peer, PeerConfig, UplinkConfig,
+    UplinkId, UplinkState,
     crypto::{ForwardSecretRng, Gate, PrivateKey, PublicKey, Responder, Verdict},
 };
 use wire::{
@@ -60,7 +62,14 @@ pub struct NodeEvent {
 struct Peers(Vec<Peer>, Vec<bool>);
 
 impl PeerPorts for Peers {
-    fn send(&mut self, peer: usize, frame: &[u8], flow: u32, now: Instant, sink: &mut dyn DatagramSink) {
+    fn send(
+        &mut self,
+        peer: usize,
+        frame: &[u8],
+        flow: u32,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+    ) {
         if let Some(target) = self.0.get_mut(peer) {
             target.send(frame, flow, now, sink);
             self.1[peer] = true;
@@ -90,11 +99,17 @@ impl Node {
         let max_frame = config.max_frame();
         let mut rng = ForwardSecretRng::from_seed(config.seed);
         let instance = rng.next_u64();
-        let uplinks: Vec<UplinkConfig> =
-            config.uplinks.iter().map(|uplink| UplinkConfig { role: uplink.role }).collect();
+        let uplinks: Vec<UplinkConfig> = config
+            .uplinks
+            .iter()
+            .map(|uplink| UplinkConfig { role: uplink.role })
+            .collect();
         let local_key = config.private_key.public();
         let hash_seed = rng.next_u64();
-        let mut bridge = Bridge::new(BridgeConfig { hash_seed, ..BridgeConfig::default() });
+        let mut bridge = Bridge::new(BridgeConfig {
+            hash_seed,
+            ..BridgeConfig::default()
+        });
         let local_ports = config.ports.len() as u16;
         for (at, port) in config.ports.iter().enumerate() {
             let _ = bridge.add_port(PortId(at as u16), PortKind::Local(port.vlans.clone()));
@@ -102,7 +117,10 @@ impl Node {
         let mut peers = Vec::new();
         let mut by_key = HashMap::new();
         for (slot, peer) in config.peers.into_iter().take(MAX_PEERS).enumerate() {
-            let _ = bridge.add_port(PortId(local_ports + slot as u16), PortKind::Peer(peer.vlans.clone()));
+            let _ = bridge.add_port(
+                PortId(local_ports + slot as u16),
+                PortKind::Peer(peer.vlans.clone()),
+            );
             by_key.insert(peer.public_key, slot);
             let mut seed = [0; 32];
             rng.fill_bytes(&mut seed);
@@ -139,7 +157,8 @@ impl Node {
 
     /// Takes a frame that a local port received. What it causes is complete after [`Self::flush`].
     pub fn handle_frame(&mut self, port: PortIndex, frame: &[u8], now: Instant, io: &mut Io<'_>) {
-        self.forwarder.on_local_frame(port, frame, now, &mut self.peers, io.datagrams, io.frames);
+        self.forwarder
+            .on_local_frame(port, frame, now, &mut self.peers, io.datagrams, io.frames);
     }
 
     /// Takes a datagram that an uplink received; opens it in place. `wall_ns` is the wall clock, ns since 1970.
@@ -160,7 +179,13 @@ impl Node {
         }
     }
 
-    fn on_transport(&mut self, arrival: &Arrival, datagram: &mut [u8], now: Instant, io: &mut Io<'_>) {
+    fn on_transport(
+        &mut self,
+        arrival: &Arrival,
+        datagram: &mut [u8],
+        now: Instant,
+        io: &mut Io<'_>,
+    ) {
         let slot = Header::parse(datagram).map_or(usize::MAX, |header| slot_of(header.receiver));
         let Some(peer) = self.peers.0.get_mut(slot) else {
             return self.refuse("unknown-key");
@@ -196,8 +221,9 @@ impl Node {
             }
             Verdict::Drop(refusal) => return self.refuse(refusal.as_str()),
         }
-        let read = Initiation::parse(datagram)
-            .and_then(|initiation| Responder::read(&self.private_key, &initiation, &mut self.rng).ok());
+        let read = Initiation::parse(datagram).and_then(|initiation| {
+            Responder::read(&self.private_key, &initiation, &mut self.rng).ok()
+        });
         let Some((responder, received)) = read else {
             return self.refuse("bad-handshake");
         };
@@ -209,7 +235,10 @@ impl Node {
     }
 
     fn on_response(&mut self, arrival: &Arrival, datagram: &[u8], now: Instant, io: &mut Io<'_>) {
-        if !matches!(self.gate.verify(datagram, arrival.remote, now), Verdict::Accept) {
+        if !matches!(
+            self.gate.verify(datagram, arrival.remote, now),
+            Verdict::Accept
+        ) {
             return self.refuse("bad-mac");
         }
         let Some(response) = Response::parse(datagram) else {
@@ -242,7 +271,11 @@ impl Node {
 
     /// Does what is due by now. Read all that has arrived before calling it: an answer in a buffer is an answer.
     pub fn handle_timeout(&mut self, now: Instant, wall_ns: u64, io: &mut Io<'_>) {
-        if self.promised.take().is_some_and(|promised| now.saturating_duration_since(promised) > SLEPT) {
+        if self
+            .promised
+            .take()
+            .is_some_and(|promised| now.saturating_duration_since(promised) > SLEPT)
+        {
             tracing::info!("the machine slept: asking all paths");
             for peer in &mut self.peers.0 {
                 peer.handle_command(Command::Woke, now, io.datagrams);
@@ -258,9 +291,20 @@ impl Node {
 
     /// When [`Self::handle_timeout`] is to be called at the latest.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
-        let peers = self.peers.0.iter().filter_map(|peer| peer.poll_timeout(now)).min();
-        let next = peers.into_iter().chain(self.forwarder.bridge.poll_timeout()).min();
-        self.promised = Some(next.unwrap_or(now + LOOK_EVERY).clamp(now, now + LOOK_EVERY));
+        let peers = self
+            .peers
+            .0
+            .iter()
+            .filter_map(|peer| peer.poll_timeout(now))
+            .min();
+        let next = peers
+            .into_iter()
+            .chain(self.forwarder.bridge.poll_timeout())
+            .min();
+        self.promised = Some(
+            next.unwrap_or(now + LOOK_EVERY)
+                .clamp(now, now + LOOK_EVERY),
+        );
         next
     }
 
@@ -268,7 +312,9 @@ impl Node {
     pub fn handle_command(&mut self, command: NodeCommand, now: Instant, io: &mut Io<'_>) -> bool {
         let (peer, command) = match command {
             NodeCommand::Endpoints(peer, endpoints) => (peer, Command::Endpoints(endpoints)),
-            NodeCommand::Path(peer, uplink, remote, op) => (peer, Command::Path(uplink, remote, op)),
+            NodeCommand::Path(peer, uplink, remote, op) => {
+                (peer, Command::Path(uplink, remote, op))
+            }
             NodeCommand::Uplink(uplink, state) => {
                 for peer in &mut self.peers.0 {
                     peer.handle_command(Command::Uplink(uplink, state), now, io.datagrams);
@@ -311,7 +357,10 @@ impl Node {
     #[must_use]
     pub fn fdb(&self, now: Instant) -> Vec<(FdbEntry, String)> {
         let entries = self.forwarder.bridge.entries(now);
-        entries.into_iter().map(|entry| (entry, self.port_name(entry.port))).collect()
+        entries
+            .into_iter()
+            .map(|entry| (entry, self.port_name(entry.port)))
+            .collect()
     }
 
     /// Bytes of memory that grow with traffic.
@@ -342,7 +391,11 @@ impl Node {
         NodeSnapshot {
             name: self.name.clone(),
             public_key: *self.private_key.public().as_bytes(),
-            uplinks: self.uplinks.iter().map(|uplink| uplink.name.clone()).collect(),
+            uplinks: self
+                .uplinks
+                .iter()
+                .map(|uplink| uplink.name.clone())
+                .collect(),
             peers,
             ports: self.port_snapshots(),
             drops: drops.into_iter().collect(),
@@ -362,13 +415,21 @@ impl Node {
                 Some(PortKind::Local(vlans)) => (PortKindSnapshot::Local, local_ranges(vlans)),
                 None => (PortKindSnapshot::Local, None),
             };
-            PortSnapshot { name: self.port_name(id), kind, state, vlans }
+            PortSnapshot {
+                name: self.port_name(id),
+                kind,
+                state,
+                vlans,
+            }
         })
         .collect()
     }
 
     fn port_name(&self, id: PortId) -> String {
-        let local = self.ports.get(usize::from(id.0)).map(|port| port.name.clone());
+        let local = self
+            .ports
+            .get(usize::from(id.0))
+            .map(|port| port.name.clone());
         let peer = || {
             let slot = usize::from(id.0).checked_sub(self.ports.len())?;
             self.peers.0.get(slot).map(|peer| peer.name().to_owned())
@@ -386,7 +447,12 @@ fn slot_of(index: u32) -> usize {
 }
 
 fn ranges(vlans: &VlanSet) -> Option<Vec<(u16, u16)>> {
-    (!vlans.is_all()).then(|| vlans.ranges().map(|range| (range.start().get(), range.end().get())).collect())
+    (!vlans.is_all()).then(|| {
+        vlans
+            .ranges()
+            .map(|range| (range.start().get(), range.end().get()))
+            .collect()
+    })
 }
 
 fn local_ranges(vlans: &PortVlans) -> Option<Vec<(u16, u16)>> {

@@ -28,7 +28,9 @@ pub fn init(verbosity: i8) {
         .and_then(Result::ok);
     let is_valid = filter.is_some() || chosen.is_none();
     let builder = fmt()
-        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(format!("{QUIET_LIBRARIES},{level}"))))
+        .with_env_filter(
+            filter.unwrap_or_else(|| EnvFilter::new(format!("{QUIET_LIBRARIES},{level}"))),
+        )
         .with_target(verbosity > 0)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);

@@ -36,8 +36,9 @@ fn text(bytes: &[u8]) -> String {
 /// The files it left, and the daemons that still run on its configurations.
 fn leftovers(folder: &Path) -> Vec<String> {
     let files = fs::read_dir(folder).unwrap();
-    let mut left: Vec<String> =
-        files.map(|file| file.unwrap().path().display().to_string()).collect();
+    let mut left: Vec<String> = files
+        .map(|file| file.unwrap().path().display().to_string())
+        .collect();
     for process in fs::read_dir("/proc").unwrap().flatten() {
         // A process may end while we look.
         let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
@@ -59,16 +60,27 @@ fn the_pair_keeps_its_promises() {
     let run = || demo(folder.path(), &["pair"]).output().unwrap();
     let start = Instant::now();
     let mut output = run();
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        start.elapsed()
+    );
     if text(&output.stdout).contains("machine is busy") {
         // That says nothing about the program.
         output = run();
     }
-    let Output { status, stdout, stderr } = output;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output;
     let (shown, errors) = (text(&stdout), text(&stderr));
     assert_eq!(status.code(), Some(0), "{shown}{errors}");
     assert!(errors.is_empty(), "{errors}");
-    assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+    assert!(
+        shown.chars().all(|c| c == '\n' || !c.is_control()),
+        "{shown:?}"
+    );
     for part in [
         "OpenVPN + bond",
         "20 s to never",
@@ -96,11 +108,17 @@ fn an_end_by_signal_leaves_nothing_behind() {
         let mut child = demo(folder.path(), &["pair", "--json"]).spawn().unwrap();
         wait_until_it_says(&mut child, "connected");
         assert!(!leftovers(folder.path()).is_empty(), "it runs");
-        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        let sent = Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status();
         assert!(sent.unwrap().success());
         let start = Instant::now();
         let output = child.wait_with_output().unwrap();
-        assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            start.elapsed()
+        );
         assert_eq!(output.status.code(), Some(1), "SIG{signal}");
         assert!(output.stdout.is_empty(), "no result");
         let error = text(&output.stderr);
@@ -115,7 +133,12 @@ fn wait_until_it_says(child: &mut Child, word: &str) {
     let mut said = Vec::new();
     let mut byte = [0];
     while !String::from_utf8_lossy(&said).contains(word) {
-        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&said));
+        assert_eq!(
+            stderr.read(&mut byte).unwrap(),
+            1,
+            "{}",
+            String::from_utf8_lossy(&said)
+        );
         said.extend(byte);
     }
 }

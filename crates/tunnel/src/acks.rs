@@ -46,7 +46,10 @@ impl Acks {
     /// Notes an authenticated datagram of `size` bytes of UDP payload.
     pub(crate) fn on_datagram(&mut self, number: u64, size: usize, now: Instant) {
         self.received_bytes += size as u64;
-        let in_order = self.ranges.last().is_none_or(|&(_, high)| number == high + 1);
+        let in_order = self
+            .ranges
+            .last()
+            .is_none_or(|&(_, high)| number == high + 1);
         let ahead = self.ranges.last().is_none_or(|&(_, high)| number > high);
         if ahead {
             self.largest_at = now;
@@ -58,7 +61,10 @@ impl Acks {
         self.disorder |= !in_order;
         if !in_order && self.unacked > 0 {
             // A gap or a straggler is news for the sender's loss detection.
-            self.due = Some(now.min(self.due.unwrap_or(now)).max(self.last_sent + MIN_INTERVAL));
+            self.due = Some(
+                now.min(self.due.unwrap_or(now))
+                    .max(self.last_sent + MIN_INTERVAL),
+            );
         }
     }
 
@@ -68,9 +74,7 @@ impl Acks {
         self.elsewhere |= elsewhere;
         let due = if urgent {
             now
-        } else if std::mem::take(&mut self.disorder) {
-            now.max(self.last_sent + MIN_INTERVAL)
-        } else if self.unacked >= ACK_EVERY {
+        } else if std::mem::take(&mut self.disorder) || self.unacked >= ACK_EVERY {
             now.max(self.last_sent + MIN_INTERVAL)
         } else {
             now + ACK_DELAY
@@ -95,7 +99,8 @@ impl Acks {
         Some(AckHeader {
             path,
             largest,
-            delay_us: micros(now.saturating_duration_since(self.largest_at)).min(u128::from(u32::MAX)) as u32,
+            delay_us: micros(now.saturating_duration_since(self.largest_at))
+                .min(u128::from(u32::MAX)) as u32,
             arrival_us: micros(self.largest_at.saturating_duration_since(epoch)) as u32,
             received_bytes: self.received_bytes,
         })
@@ -120,7 +125,10 @@ impl Acks {
             return; // there already
         }
         let joins_left = at > 0 && self.ranges[at - 1].1 + 1 == number;
-        let joins_right = self.ranges.get(at).is_some_and(|&(low, _)| number + 1 == low);
+        let joins_right = self
+            .ranges
+            .get(at)
+            .is_some_and(|&(low, _)| number + 1 == low);
         match (joins_left, joins_right) {
             (true, true) => {
                 self.ranges[at - 1].1 = self.ranges[at].1;

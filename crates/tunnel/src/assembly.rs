@@ -40,7 +40,14 @@ const WORDS: usize = (RECORD_WINDOW / 64) as usize;
 impl Assembly {
     /// For records of at most `max_record` bytes.
     pub(crate) fn new(max_record: u32) -> Self {
-        Self { delivered: Vec::new(), highest: None, slots: Vec::new(), max_record, held: 0, evicted: 0 }
+        Self {
+            delivered: Vec::new(),
+            highest: None,
+            slots: Vec::new(),
+            max_record,
+            held: 0,
+            evicted: 0,
+        }
     }
 
     /// Takes one piece; hands the whole record to `deliver` when it completes one.
@@ -76,6 +83,13 @@ impl Assembly {
         self.held = 0;
     }
 
+    /// Bytes of memory held.
+    pub(crate) fn memory(&self) -> usize {
+        let kept: usize = self.slots.iter().map(|slot| slot.bytes.capacity()).sum();
+        kept + self.slots.capacity() * size_of::<Slot>()
+            + self.delivered.capacity() * size_of::<u64>()
+    }
+
     fn check(&self, number: u64) -> Result<(), Refused> {
         let Some(highest) = self.highest else {
             return Ok(());
@@ -87,7 +101,11 @@ impl Assembly {
             return Err(Refused::TooOld);
         }
         let (word, bit) = place(number);
-        if self.delivered[word] & bit != 0 { Err(Refused::Duplicate) } else { Ok(()) }
+        if self.delivered[word] & bit != 0 {
+            Err(Refused::Duplicate)
+        } else {
+            Ok(())
+        }
     }
 
     fn mark(&mut self, number: u64) {
@@ -128,7 +146,10 @@ impl Assembly {
         if slot.bytes.len() != piece.total as usize || slot.vnet != piece.vnet {
             return Err(Refused::Contradiction);
         }
-        let (start, end) = (piece.offset as usize, piece.offset as usize + piece.bytes.len());
+        let (start, end) = (
+            piece.offset as usize,
+            piece.offset as usize + piece.bytes.len(),
+        );
         let Some(place) = slot.bytes.get_mut(start..end) else {
             return Err(Refused::Contradiction);
         };
@@ -168,7 +189,11 @@ impl Assembly {
     }
 
     fn evict_oldest(&mut self) {
-        let holding = self.slots.iter().enumerate().filter(|(_, slot)| !slot.have.is_empty());
+        let holding = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| !slot.have.is_empty());
         if let Some((oldest, _)) = holding.min_by_key(|(_, slot)| slot.number) {
             self.free(oldest);
             self.evicted += 1;
@@ -177,7 +202,11 @@ impl Assembly {
 
     fn free_if_holding(&mut self, number: u64) {
         let at = (number % MAX_ASSEMBLIES as u64) as usize;
-        if self.slots.get(at).is_some_and(|slot| slot.number == number && !slot.have.is_empty()) {
+        if self
+            .slots
+            .get(at)
+            .is_some_and(|slot| slot.number == number && !slot.have.is_empty())
+        {
             self.free(at);
         }
     }
@@ -187,6 +216,10 @@ impl Assembly {
         self.held -= slot.bytes.len();
         slot.have.clear();
         slot.bytes.clear();
+        if slot.bytes.capacity() > MAX_ASSEMBLY_BYTES / MAX_ASSEMBLIES {
+            // Free slots together must not keep more than full ones may.
+            slot.bytes = Vec::new();
+        }
     }
 }
 
@@ -228,11 +261,26 @@ mod tests {
     fn fragments_cut_differently_make_one_record_once() {
         let record: Vec<u8> = (0..100).collect();
         let mut assembly = Assembly::new(2000);
-        assert_eq!(feed(&mut assembly, &piece(7, 0, &record, 40)), (Ok(()), vec![]));
-        assert_eq!(feed(&mut assembly, &piece(7, 70, &record, 30)), (Ok(()), vec![]));
-        assert_eq!(feed(&mut assembly, &piece(7, 20, &record, 50)), (Ok(()), vec![record.clone()]));
-        assert_eq!(feed(&mut assembly, &piece(7, 0, &record, 100)), (Err(Refused::Duplicate), vec![]));
-        assert_eq!(feed(&mut assembly, &piece(7, 0, &record, 40)).0, Err(Refused::Duplicate));
+        assert_eq!(
+            feed(&mut assembly, &piece(7, 0, &record, 40)),
+            (Ok(()), vec![])
+        );
+        assert_eq!(
+            feed(&mut assembly, &piece(7, 70, &record, 30)),
+            (Ok(()), vec![])
+        );
+        assert_eq!(
+            feed(&mut assembly, &piece(7, 20, &record, 50)),
+            (Ok(()), vec![record.clone()])
+        );
+        assert_eq!(
+            feed(&mut assembly, &piece(7, 0, &record, 100)),
+            (Err(Refused::Duplicate), vec![])
+        );
+        assert_eq!(
+            feed(&mut assembly, &piece(7, 0, &record, 40)).0,
+            Err(Refused::Duplicate)
+        );
     }
 
     #[test]
@@ -240,11 +288,27 @@ mod tests {
         let record = [1; 60];
         let mut assembly = Assembly::new(2000);
         assert_eq!(feed(&mut assembly, &piece(0, 0, &record, 60)).0, Ok(()));
-        assert_eq!(feed(&mut assembly, &piece(RECORD_WINDOW, 0, &record, 60)).0, Ok(()));
-        assert_eq!(feed(&mut assembly, &piece(0, 0, &record, 60)).0, Err(Refused::TooOld));
+        assert_eq!(
+            feed(&mut assembly, &piece(RECORD_WINDOW, 0, &record, 60)).0,
+            Ok(())
+        );
+        assert_eq!(
+            feed(&mut assembly, &piece(0, 0, &record, 60)).0,
+            Err(Refused::TooOld)
+        );
         assert_eq!(feed(&mut assembly, &piece(1, 0, &record, 60)).0, Ok(()));
-        assert_eq!(feed(&mut assembly, &piece(10 * RECORD_WINDOW, 0, &record, 60)).0, Ok(()));
-        assert_eq!(feed(&mut assembly, &piece(10 * RECORD_WINDOW - 5, 0, &record, 60)).0, Ok(()));
+        assert_eq!(
+            feed(&mut assembly, &piece(10 * RECORD_WINDOW, 0, &record, 60)).0,
+            Ok(())
+        );
+        assert_eq!(
+            feed(
+                &mut assembly,
+                &piece(10 * RECORD_WINDOW - 5, 0, &record, 60)
+            )
+            .0,
+            Ok(())
+        );
     }
 
     #[test]
@@ -254,6 +318,11 @@ mod tests {
         for number in 0..1000 {
             let _ = feed(&mut assembly, &piece(number, 0, &record, 1000));
             assert!(assembly.held <= MAX_ASSEMBLY_BYTES);
+            assert!(
+                assembly.memory() <= 2 * MAX_ASSEMBLY_BYTES + (128 << 10),
+                "{}",
+                assembly.memory()
+            );
         }
         assert!(assembly.take_evicted() > 900);
     }
@@ -263,6 +332,9 @@ mod tests {
         let (long, short) = ([0; 100], [0; 90]);
         let mut assembly = Assembly::new(2000);
         assert_eq!(feed(&mut assembly, &piece(1, 0, &long, 40)).0, Ok(()));
-        assert_eq!(feed(&mut assembly, &piece(1, 40, &short, 50)).0, Err(Refused::Contradiction));
+        assert_eq!(
+            feed(&mut assembly, &piece(1, 40, &short, 50)).0,
+            Err(Refused::Contradiction)
+        );
     }
 }

@@ -10,8 +10,8 @@ use rand::Rng as _;
 use crate::{
     crypto::{ForwardSecretRng, MacGenerator, PublicKey},
     params::{
-        COVERED_PAUSE, DOWN_PATIENCE, HANDSHAKE_CAP, HANDSHAKE_CAP_EARLY, HANDSHAKE_EARLY_FOR, HANDSHAKE_FIRST,
-        IDLE_PROBE, MAX_CANDIDATES,
+        COVERED_PAUSE, DOWN_PATIENCE, HANDSHAKE_CAP, HANDSHAKE_CAP_EARLY, HANDSHAKE_EARLY_FOR,
+        HANDSHAKE_FIRST, IDLE_PROBE, MAX_CANDIDATES,
     },
     sink::UplinkId,
 };
@@ -47,14 +47,22 @@ pub(crate) struct Candidates {
 
 impl Candidates {
     pub(crate) fn new(remote_key: PublicKey) -> Self {
-        Self { remote_key, list: Vec::new() }
+        Self {
+            remote_key,
+            list: Vec::new(),
+        }
     }
 
     /// Replaces the configured ones; what stays keeps its schedule.
     pub(crate) fn configure(&mut self, wanted: &[(UplinkId, SocketAddr)], now: Instant) {
-        self.list.retain(|c| c.source == Source::Learned || wanted.contains(&(c.uplink, c.remote)));
+        self.list
+            .retain(|c| c.source == Source::Learned || wanted.contains(&(c.uplink, c.remote)));
         for &(uplink, remote) in wanted {
-            match self.list.iter_mut().find(|c| c.uplink == uplink && c.remote == remote) {
+            match self
+                .list
+                .iter_mut()
+                .find(|c| c.uplink == uplink && c.remote == remote)
+            {
                 Some(known) => known.source = Source::Configured,
                 None => self.add(uplink, remote, Source::Configured, now),
             }
@@ -63,12 +71,20 @@ impl Candidates {
 
     /// The peer proved to be at this address.
     pub(crate) fn learn(&mut self, uplink: UplinkId, remote: SocketAddr, now: Instant) {
-        if let Some(known) = self.list.iter_mut().find(|c| c.uplink == uplink && c.remote == remote) {
+        if let Some(known) = self
+            .list
+            .iter_mut()
+            .find(|c| c.uplink == uplink && c.remote == remote)
+        {
             known.proven = now;
             return;
         }
         // The peer moves on and its old addresses do not come back: keep a few.
-        let learned = self.list.iter().filter(|c| c.source == Source::Learned).count();
+        let learned = self
+            .list
+            .iter()
+            .filter(|c| c.source == Source::Learned)
+            .count();
         if learned >= MAX_CANDIDATES / 4
             && let Some(oldest) = self.list.iter().position(|c| c.source == Source::Learned)
         {
@@ -111,7 +127,11 @@ impl Candidates {
             let rare = candidate.pause >= HANDSHAKE_CAP_EARLY && covered(candidate.uplink);
             candidate.next = now + if rare { COVERED_PAUSE } else { candidate.pause };
             let patient = now.saturating_duration_since(candidate.since) >= DOWN_PATIENCE;
-            let cap = if patient { IDLE_PROBE } else { HANDSHAKE_CAP_EARLY };
+            let cap = if patient {
+                IDLE_PROBE
+            } else {
+                HANDSHAKE_CAP_EARLY
+            };
             candidate.pause = (candidate.pause * 2).min(cap);
         }
         due
@@ -126,12 +146,17 @@ impl Candidates {
         };
         let newest = self.list.iter().map(|c| c.proven).max();
         let only_learned = self.list.iter().all(|c| c.source == Source::Learned);
-        self.list.retain(|c| !stale(c) || only_learned && Some(c.proven) == newest);
+        self.list
+            .retain(|c| !stale(c) || only_learned && Some(c.proven) == newest);
     }
 
     /// When [`Self::due`] will have something.
     pub(crate) fn next(&self, settled: impl Fn(UplinkId, SocketAddr) -> bool) -> Option<Instant> {
-        self.list.iter().filter(|c| !settled(c.uplink, c.remote)).map(|c| c.next).min()
+        self.list
+            .iter()
+            .filter(|c| !settled(c.uplink, c.remote))
+            .map(|c| c.next)
+            .min()
     }
 
     fn add(&mut self, uplink: UplinkId, remote: SocketAddr, source: Source, now: Instant) {
@@ -140,7 +165,16 @@ impl Candidates {
         }
         let macs = MacGenerator::new(&self.remote_key);
         let pause = HANDSHAKE_FIRST;
-        self.list.push(Candidate { uplink, remote, source, macs, next: now, pause, proven: now, since: now });
+        self.list.push(Candidate {
+            uplink,
+            remote,
+            source,
+            macs,
+            next: now,
+            pause,
+            proven: now,
+            since: now,
+        });
     }
 }
 
@@ -154,7 +188,11 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { next: None, began: now, attempts: 0 }
+        Self {
+            next: None,
+            began: now,
+            attempts: 0,
+        }
     }
 
     /// A handshake is wanted; if that is news, now.
@@ -221,7 +259,10 @@ mod tests {
             pauses.push((next - now).as_millis());
             now = next;
         }
-        assert!((100..113).contains(&pauses[0]) && (200..226).contains(&pauses[1]), "{pauses:?}");
+        assert!(
+            (100..113).contains(&pauses[0]) && (200..226).contains(&pauses[1]),
+            "{pauses:?}"
+        );
         assert!(pauses.iter().max() < Some(&5630), "{pauses:?}");
         assert!(now - start > HANDSHAKE_EARLY_FOR);
         assert!(pauses[..30].iter().max() < Some(&1126), "{pauses:?}");

@@ -103,6 +103,8 @@ impl Drops {
 
     /// All reasons that applied at least once.
     pub fn iter(&self) -> impl Iterator<Item = (Drop, u64)> + '_ {
-        ALL.iter().map(|&reason| (reason, self.of(reason))).filter(|&(_, count)| count > 0)
+        ALL.iter()
+            .map(|&reason| (reason, self.of(reason)))
+            .filter(|&(_, count)| count > 0)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::params::{
-    SUSPECT_JITTER_MAX, SUSPECT_JITTER_MIN, SUSPECT_SLACK, ACK_DELAY, YOUNG_GRACE, YOUNG_SAMPLES,
+    ACK_DELAY, SUSPECT_JITTER_MAX, SUSPECT_JITTER_MIN, SUSPECT_SLACK, YOUNG_GRACE, YOUNG_SAMPLES,
 };
 
 const WINDOW_BUCKETS: usize = 4;
@@ -33,6 +33,9 @@ impl WindowedMax {
     }
 }
 
+/// So long a much shorter round trip replaces what was measured before, instead of being averaged with it.
+const EARLY_SAMPLES: u32 = 8;
+
 const LOSS_SECONDS: usize = 10;
 /// Datagrams in the loss window that make its ratio worth acting on.
 const ENOUGH_TO_JUDGE: u64 = 20;
@@ -61,7 +64,9 @@ impl LossWindow {
         let (arrived, lost) = self
             .seconds
             .iter()
-            .fold((0u64, 0u64), |(a, l), &(arrived, lost)| (a + u64::from(arrived), l + u64::from(lost)));
+            .fold((0u64, 0u64), |(a, l), &(arrived, lost)| {
+                (a + u64::from(arrived), l + u64::from(lost))
+            });
         (arrived + lost >= least).then(|| lost as f64 / (arrived + lost) as f64)
     }
 }
@@ -117,6 +122,11 @@ impl Estimator {
                 self.smoothed = Some(sample);
                 self.variation = sample / 2;
             }
+            // The first answers of a line just plugged in wait for the kernel to find the neighbour's address.
+            Some(smoothed) if self.samples <= EARLY_SAMPLES && sample < smoothed / 2 => {
+                self.smoothed = Some(sample);
+                self.variation = sample / 2;
+            }
             Some(smoothed) => {
                 self.variation = (self.variation * 3 + smoothed.abs_diff(sample)) / 4;
                 self.smoothed = Some((smoothed * 7 + sample) / 8);
@@ -169,15 +179,27 @@ impl Estimator {
     pub(crate) fn suspicion(&self) -> Duration {
         // What came back elsewhere long ago says nothing about the way back now.
         let current = self.other.newest + WINDOW_BUCKETS as u64 > self.own.newest;
-        let other = if current { self.other.max() } else { Duration::ZERO };
+        let other = if current {
+            self.other.max()
+        } else {
+            Duration::ZERO
+        };
         let slowest = self.own.max().max(other);
         let threshold = slowest + self.margin();
-        if self.samples < YOUNG_SAMPLES { threshold.max(YOUNG_GRACE) } else { threshold }
+        if self.samples < YOUNG_SAMPLES {
+            threshold.max(YOUNG_GRACE)
+        } else {
+            threshold
+        }
     }
 
     /// Forgets delays, also of what is on its way, for a path that leads elsewhere now or came back. Loss stays.
     pub(crate) fn start_again(&mut self, now: Instant) {
-        *self = Self { loss: self.loss, since: now, ..Self::new(self.epoch) };
+        *self = Self {
+            loss: self.loss,
+            since: now,
+            ..Self::new(self.epoch)
+        };
     }
 
     /// Forgets losses: they were those of an outage.
@@ -215,6 +237,22 @@ mod tests {
         assert!(path.suspicion() >= 52 * MS);
         path.on_round_trip_elsewhere(20 * MS, start + 2000 * MS);
         assert!(path.suspicion() < 34 * MS);
+    }
+
+    #[test]
+    fn a_first_answer_that_waited_is_soon_forgotten() {
+        let start = epoch();
+        let mut path = Estimator::new(start);
+        path.on_round_trip(290 * MS, start + 300 * MS);
+        path.on_round_trip(20 * MS, start + 350 * MS);
+        path.on_round_trip(20 * MS, start + 400 * MS);
+        assert_eq!(path.round_trip(), Some(20 * MS));
+        assert!(path.jitter().unwrap() <= 10 * MS);
+        for n in 0..20 {
+            path.on_round_trip(20 * MS, start + (450 + n * 50) * MS);
+        }
+        path.on_round_trip(5 * MS, start + 1500 * MS);
+        assert!(path.round_trip().unwrap() > 15 * MS, "later it is smoothed");
     }
 
     #[test]

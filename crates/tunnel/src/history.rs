@@ -1,9 +1,6 @@
 //! Records sent lately, kept in one ring of bytes so that they can be sent again on another path.
 
-use std::{
-    collections::VecDeque,
-    time::Instant,
-};
+use std::{collections::VecDeque, time::Instant};
 
 use crate::params::{HISTORY_KEEP, MAX_HISTORY_BYTES};
 
@@ -56,17 +53,32 @@ impl History {
                 return self.skip(number);
             }
         }
-        let start = if self.write + bytes.len() > self.ring.len() { 0 } else { self.write };
+        let start = if self.write + bytes.len() > self.ring.len() {
+            0
+        } else {
+            self.write
+        };
         self.ring[start..start + bytes.len()].copy_from_slice(bytes);
         self.write = start + bytes.len();
-        self.entries.push_back(Entry { start, len: bytes.len(), at: now, flow, vnet });
+        self.entries.push_back(Entry {
+            start,
+            len: bytes.len(),
+            at: now,
+            flow,
+            vnet,
+        });
     }
 
     /// The record `number`, if it is still here.
     pub(crate) fn get(&self, number: u64) -> Option<Kept<'_>> {
         let entry = self.entries.get(number.checked_sub(self.first)? as usize)?;
         let bytes = self.ring.get(entry.start..entry.start + entry.len)?;
-        Some(Kept { bytes, vnet: entry.vnet, flow: entry.flow, at: entry.at })
+        Some(Kept {
+            bytes,
+            vnet: entry.vnet,
+            flow: entry.flow,
+            at: entry.at,
+        })
     }
 
     /// Frees the memory of an idle session.
@@ -112,11 +124,15 @@ impl History {
     }
 
     fn grow(&mut self, len: usize) {
-        let size = (self.ring.len() * 2).max(FIRST_SIZE).max(len.next_power_of_two()).min(MAX_HISTORY_BYTES);
+        let size = (self.ring.len() * 2)
+            .max(FIRST_SIZE)
+            .max(len.next_power_of_two())
+            .min(MAX_HISTORY_BYTES);
         let mut ring = vec![0; size];
         let mut write = 0;
         for entry in &mut self.entries {
-            ring[write..write + entry.len].copy_from_slice(&self.ring[entry.start..entry.start + entry.len]);
+            ring[write..write + entry.len]
+                .copy_from_slice(&self.ring[entry.start..entry.start + entry.len]);
             entry.start = write;
             write += entry.len;
         }
@@ -141,7 +157,12 @@ mod tests {
 
     fn assert_kept_is_true(history: &History, below: u64) -> u64 {
         (0..below)
-            .filter(|&n| history.get(n).inspect(|kept| assert_eq!(kept.bytes, record(n))).is_some())
+            .filter(|&n| {
+                history
+                    .get(n)
+                    .inspect(|kept| assert_eq!(kept.bytes, record(n)))
+                    .is_some()
+            })
             .count() as u64
     }
 

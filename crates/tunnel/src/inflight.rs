@@ -103,6 +103,11 @@ impl InFlight {
         self.bytes
     }
 
+    /// Bytes of memory held.
+    pub(crate) fn memory(&self) -> usize {
+        self.sent.capacity() * size_of::<Sent>() + self.carried.capacity() * size_of::<Carried>()
+    }
+
     /// Notes that the datagram [`Self::next_number`] was sent.
     pub(crate) fn push(
         &mut self,
@@ -247,7 +252,11 @@ impl InFlight {
         for sent in &mut self.sent {
             let parts = usize::from(sent.carried);
             if sent.outstanding {
-                out.extend(self.carried.range(at..at + parts).filter(|part| part.len > 0));
+                out.extend(
+                    self.carried
+                        .range(at..at + parts)
+                        .filter(|part| part.len > 0),
+                );
                 for part in self.carried.range_mut(at..at + parts) {
                     part.len = 0;
                 }
@@ -294,7 +303,12 @@ mod tests {
     use super::*;
 
     fn carried(record: u64) -> Carried {
-        Carried { record, offset: 0, len: 100, again: 0 }
+        Carried {
+            record,
+            offset: 0,
+            len: 100,
+            again: 0,
+        }
     }
 
     fn filled(count: u64, start: Instant) -> InFlight {
@@ -308,7 +322,12 @@ mod tests {
 
     fn acked(flight: &mut InFlight, range: RangeInclusive<u64>) -> AckOutcome {
         let mut lost = Vec::new();
-        flight.acknowledge([range].into_iter(), Duration::from_millis(20), 1200, &mut lost)
+        flight.acknowledge(
+            [range].into_iter(),
+            Duration::from_millis(20),
+            1200,
+            &mut lost,
+        )
     }
 
     #[test]
@@ -317,8 +336,14 @@ mod tests {
         let mut flight = filled(4, start);
         let outcome = acked(&mut flight, 0..=3);
         assert_eq!((outcome.newly_acked, outcome.lost), (4, 0));
-        assert_eq!(outcome.largest_sent_at, Some(start + Duration::from_millis(3)));
-        assert_eq!((flight.bytes(), flight.oldest(), flight.next_number()), (0, None, 4));
+        assert_eq!(
+            outcome.largest_sent_at,
+            Some(start + Duration::from_millis(3))
+        );
+        assert_eq!(
+            (flight.bytes(), flight.oldest(), flight.next_number()),
+            (0, None, 4)
+        );
     }
 
     #[test]
@@ -331,8 +356,19 @@ mod tests {
 
     #[test]
     fn neighbouring_parts_of_a_record_are_sent_again_as_one() {
-        let part = |record, offset, len| Carried { record, offset, len, again: 0 };
-        let mut parts = vec![part(1, 0, 500), part(1, 400, 300), part(1, 700, 100), part(1, 900, 10), part(2, 0, 9)];
+        let part = |record, offset, len| Carried {
+            record,
+            offset,
+            len,
+            again: 0,
+        };
+        let mut parts = vec![
+            part(1, 0, 500),
+            part(1, 400, 300),
+            part(1, 700, 100),
+            part(1, 900, 10),
+            part(2, 0, 9),
+        ];
         parts.dedup_by(|next, kept| kept.absorb(next));
         assert_eq!(parts, [part(1, 0, 800), part(1, 900, 10), part(2, 0, 9)]);
     }

@@ -70,7 +70,9 @@ impl Keyring {
 
     /// The key whose local index a datagram names.
     pub(crate) fn find(&self, local_index: u32) -> Option<usize> {
-        self.keys.iter().position(|key| key.established.local_index == local_index)
+        self.keys
+            .iter()
+            .position(|key| key.established.local_index == local_index)
     }
 
     /// The key at `at`, as found by [`Self::find`].
@@ -96,7 +98,11 @@ impl Keyring {
             }
         }
         self.choose();
-        if first { Heard::Confirmed } else { Heard::Known }
+        if first {
+            Heard::Confirmed
+        } else {
+            Heard::Known
+        }
     }
 
     /// Keeps only keys made with this run of the peer.
@@ -114,14 +120,26 @@ impl Keyring {
 
     /// The generation to put into a new handshake.
     pub(crate) fn next_generation(&self) -> u32 {
-        self.keys.iter().map(|key| key.established.generation).max().map_or(1, |newest| newest.wrapping_add(1))
+        self.keys
+            .iter()
+            .map(|key| key.established.generation)
+            .max()
+            .map_or(1, |newest| newest.wrapping_add(1))
     }
 
     /// When the current key ought to be replaced.
     pub(crate) fn rekey_at(&self) -> Option<Instant> {
         let key = self.current()?;
-        let age = if key.carried_frames { REKEY_AFTER } else { REKEY_IDLE };
-        let extra = if key.established.initiator { Duration::ZERO } else { REKEY_RESPONDER_EXTRA };
+        let age = if key.carried_frames {
+            REKEY_AFTER
+        } else {
+            REKEY_IDLE
+        };
+        let extra = if key.established.initiator {
+            Duration::ZERO
+        } else {
+            REKEY_RESPONDER_EXTRA
+        };
         Some(key.born + age + extra)
     }
 

@@ -124,7 +124,11 @@ impl Liveness {
             State::Up => {
                 let silent = self.silent_at(oldest?, patience);
                 let dead = oldest? + (patience.suspicion * DEAD_PERIODS).max(LAST_PATH_DEAD);
-                Some(if last && silent <= now { dead.max(silent) } else { silent })
+                Some(if last && silent <= now {
+                    dead.max(silent)
+                } else {
+                    silent
+                })
             }
             State::Suspect => {
                 let dead = patience.suspicion * DEAD_PERIODS;
@@ -138,8 +142,14 @@ impl Liveness {
     }
 
     /// Whether an `Up` path is silent for longer than it should.
-    pub(crate) fn is_silent(&self, oldest: Option<Instant>, patience: Patience, now: Instant) -> bool {
-        self.state == State::Up && oldest.is_some_and(|oldest| self.silent_at(oldest, patience) <= now)
+    pub(crate) fn is_silent(
+        &self,
+        oldest: Option<Instant>,
+        patience: Patience,
+        now: Instant,
+    ) -> bool {
+        self.state == State::Up
+            && oldest.is_some_and(|oldest| self.silent_at(oldest, patience) <= now)
     }
 
     /// Draws the conclusion from silence; `last`: no other path is usable, so suspicion would help nobody. True on a change of state.
@@ -150,7 +160,10 @@ impl Liveness {
         last: bool,
         now: Instant,
     ) -> bool {
-        if self.deadline(oldest, patience, last, now).is_none_or(|deadline| deadline > now) {
+        if self
+            .deadline(oldest, patience, last, now)
+            .is_none_or(|deadline| deadline > now)
+        {
             return false;
         }
         match self.state {
@@ -186,8 +199,13 @@ impl Liveness {
     fn fall(&mut self, reason: &'static str, now: Instant) -> bool {
         if self.was_up && self.state != State::Probing {
             // Minutes in which it worked, not those in which it was down.
-            let clean = now.saturating_duration_since(self.last_up).as_secs() / FLAP_DECAY.as_secs();
-            self.flaps = self.flaps.checked_shr(clean.min(31) as u32).unwrap_or(0).saturating_add(1);
+            let clean =
+                now.saturating_duration_since(self.last_up).as_secs() / FLAP_DECAY.as_secs();
+            self.flaps = self
+                .flaps
+                .checked_shr(clean.min(31) as u32)
+                .unwrap_or(0)
+                .saturating_add(1);
         }
         self.enter(State::Down, reason, now)
     }
@@ -212,8 +230,10 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
-    const PATIENCE: Patience =
-        Patience { suspicion: Duration::from_millis(30), margin: Duration::from_millis(12) };
+    const PATIENCE: Patience = Patience {
+        suspicion: Duration::from_millis(30),
+        margin: Duration::from_millis(12),
+    };
 
     #[allow(clippy::disallowed_methods)] // only differences to it are used
     fn up() -> (Liveness, Instant) {
@@ -251,9 +271,15 @@ mod tests {
         assert!(!live.is_news(false, Some(now + 29 * MS)));
         assert!(!live.is_news(false, None));
         assert!(live.is_news(true, Some(now)), "the way back works");
-        assert!(live.is_news(false, Some(now + 30 * MS)), "asked after the silence");
+        assert!(
+            live.is_news(false, Some(now + 30 * MS)),
+            "asked after the silence"
+        );
         live.on_cut("peer-lost-its-end", now + 40 * MS);
-        assert!(!live.is_news(false, Some(now + 39 * MS)), "sent before the end was lost");
+        assert!(
+            !live.is_news(false, Some(now + 39 * MS)),
+            "sent before the end was lost"
+        );
         assert!(live.is_news(false, Some(now + 40 * MS)));
     }
 
@@ -282,10 +308,18 @@ mod tests {
             live.on_cut("carrier-lost", now);
             assert!(!live.on_answer(now + MS));
             assert!(live.on_answer(now + 2 * MS));
-            holds.push(live.hold_until().unwrap().duration_since(now + 2 * MS).as_millis());
+            holds.push(
+                live.hold_until()
+                    .unwrap()
+                    .duration_since(now + 2 * MS)
+                    .as_millis(),
+            );
             now += 10 * MS;
         }
-        assert_eq!(holds, [300, 600, 1200, 2400, 4800, 9600, 19_200, 30_000, 30_000]);
+        assert_eq!(
+            holds,
+            [300, 600, 1200, 2400, 4800, 9600, 19_200, 30_000, 30_000]
+        );
         now += 10 * FLAP_DECAY;
         live.on_cut("carrier-lost", now);
         live.on_answer(now + MS);

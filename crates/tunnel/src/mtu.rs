@@ -32,7 +32,9 @@ impl BigLosses {
     /// A datagram of `size` arrived: losses of what is not larger have another cause.
     fn forget_up_to(&mut self, size: u16) {
         let (mut kept, all) = (Self::default(), *self);
-        all.iter().filter(|&lost| lost > size).for_each(|lost| kept.push(lost));
+        all.iter()
+            .filter(|&lost| lost > size)
+            .for_each(|lost| kept.push(lost));
         *self = kept;
     }
 
@@ -208,7 +210,11 @@ impl MtuSearch {
             return;
         }
         // Most lines carry all their device can: try that first, then halve.
-        let size = if self.high == self.limit { self.high } else { self.current + span.div_ceil(2) };
+        let size = if self.high == self.limit {
+            self.high
+        } else {
+            self.current + span.div_ceil(2)
+        };
         self.probing = Some(size);
         self.tries = 0;
     }
@@ -228,9 +234,14 @@ mod tests {
     /// Runs the machine against a path that carries `carries` bytes; returns the result, probes used and the time taken.
     fn search(mtu: &mut MtuSearch, carries: u16, mut now: Instant) -> (u16, u32, Instant) {
         let mut probes = 0;
-        while let Some(at) = mtu.next_at().filter(|at| *at < now + Duration::from_secs(60)) {
+        while let Some(at) = mtu
+            .next_at()
+            .filter(|at| *at < now + Duration::from_secs(60))
+        {
             now = now.max(at);
-            let Some(size) = mtu.poll(now, RTT) else { continue };
+            let Some(size) = mtu.poll(now, RTT) else {
+                continue;
+            };
             probes += 1;
             if size <= carries {
                 mtu.on_acked(size, now + RTT);
@@ -276,8 +287,15 @@ mod tests {
             let start = epoch();
             let mut mtu = MtuSearch::new(1472, start);
             let (found, _, end) = search(&mut mtu, carries, start);
-            assert!(found <= carries && carries - found < 2 * GRANULARITY, "{carries}: {found}");
-            assert!(end - start < Duration::from_secs(4), "{carries}: {:?}", end - start);
+            assert!(
+                found <= carries && carries - found < 2 * GRANULARITY,
+                "{carries}: {found}"
+            );
+            assert!(
+                end - start < Duration::from_secs(4),
+                "{carries}: {:?}",
+                end - start
+            );
         }
     }
 
@@ -304,7 +322,10 @@ mod tests {
         mtu.on_full_size_lost(&lost(&[1472; 3]), now);
         let mut at = now;
         for _ in 0..100 {
-            at = mtu.next_at().filter(|&next| next > at).expect("it waits for something to come");
+            at = mtu
+                .next_at()
+                .filter(|&next| next > at)
+                .expect("it waits for something to come");
             mtu.poll(at, RTT);
             if at - now > Duration::from_secs(1) {
                 break;

@@ -101,7 +101,13 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    pub(crate) fn new(id: u8, uplink: UplinkId, remote_uplink: u8, remote: SocketAddr, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: u8,
+        uplink: UplinkId,
+        remote_uplink: u8,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             uplink,
@@ -146,7 +152,10 @@ impl Path {
 
     /// Whether frames may go on it when nothing better is left: silent for a while, perhaps not for good.
     pub(crate) fn is_last_resort(&self) -> bool {
-        self.agreed && self.present && self.live.state() == State::Suspect && self.admin == Admin::Up
+        self.agreed
+            && self.present
+            && self.live.state() == State::Suspect
+            && self.admin == Admin::Up
     }
 
     /// Whether small messages may go on it: like [`Self::usable`], orders aside (a drained path still talks).
@@ -166,12 +175,17 @@ impl Path {
     }
 
     pub(crate) fn patience(&self) -> Patience {
-        Patience { suspicion: self.estimator.suspicion(), margin: self.estimator.margin() }
+        Patience {
+            suspicion: self.estimator.suspicion(),
+            margin: self.estimator.margin(),
+        }
     }
 
     /// Round trip for timers, before any was measured too.
     pub(crate) fn round_trip(&self) -> Duration {
-        self.estimator.round_trip().unwrap_or(Duration::from_millis(100))
+        self.estimator
+            .round_trip()
+            .unwrap_or(Duration::from_millis(100))
     }
 
     /// Appends a control message to the open datagram; `write` appends at most ~600 bytes. Eliciting ones ask for an ACK.
@@ -202,14 +216,27 @@ impl Path {
     }
 
     /// Appends `part` of `record` to the stream of this path.
-    pub(crate) fn append(&mut self, part: Carried, vnet: bool, record: &[u8], sending: &mut Sending<'_>) {
+    pub(crate) fn append(
+        &mut self,
+        part: Carried,
+        vnet: bool,
+        record: &[u8],
+        sending: &mut Sending<'_>,
+    ) {
         let mut offset = part.offset as usize;
         let to = offset + part.len as usize;
         while offset < to {
             let room = usize::from(self.mtu.current()) - OVERHEAD - payload_len(0, 0);
-            let taken = self.open.pieces.push_part(part.record, vnet, record, offset..to, room);
+            let taken = self
+                .open
+                .pieces
+                .push_part(part.record, vnet, record, offset..to, room);
             if taken > 0 {
-                self.open.carried.push(Carried { offset: offset as u32, len: taken as u32, ..part });
+                self.open.carried.push(Carried {
+                    offset: offset as u32,
+                    len: taken as u32,
+                    ..part
+                });
                 offset += taken;
             } else if self.open.pieces.is_empty() {
                 sending.drops.count(Drop::FrameTooLong); // nothing can ever take it
@@ -245,7 +272,10 @@ impl Path {
         let head = OVERHEAD + payload_len(0, 0) + 2;
         wire::control::put_probe(&mut self.open.control, false);
         let used = head + self.open.control.len();
-        put_padding(&mut self.open.control, usize::from(size).saturating_sub(used).max(3));
+        put_padding(
+            &mut self.open.control,
+            usize::from(size).saturating_sub(used).max(3),
+        );
         self.emit(Some(size), sending);
     }
 
@@ -285,10 +315,17 @@ impl Path {
         }
         // A datagram that found no place counts as sent: the network could have lost it as well.
         if purpose != Purpose::Silent {
-            self.times.push(number, sending.now, self.estimator.round_trip());
+            self.times
+                .push(number, sending.now, self.estimator.round_trip());
             self.last_eliciting = sending.now;
         }
-        self.flight.push(sending.now, size, purpose, &self.open.carried, self.open.status);
+        self.flight.push(
+            sending.now,
+            size,
+            purpose,
+            &self.open.carried,
+            self.open.status,
+        );
         self.discard_open();
     }
 
@@ -306,20 +343,36 @@ impl Path {
         if !self.seal_into(target, number, payload, sending) {
             sending.drops.count(Drop::SendQueueFull);
         }
-        self.flight.push(sending.now, OVERHEAD + payload, Purpose::Silent, &[], None);
+        self.flight
+            .push(sending.now, OVERHEAD + payload, Purpose::Silent, &[], None);
         self.discard_open();
     }
 
     pub(crate) fn target(&self) -> Target {
-        Target { uplink: self.uplink, remote: self.remote, local: self.local }
+        Target {
+            uplink: self.uplink,
+            remote: self.remote,
+            local: self.local,
+        }
     }
 
-    fn seal_into(&self, target: Target, number: u64, payload: usize, sending: &mut Sending<'_>) -> bool {
+    fn seal_into(
+        &self,
+        target: Target,
+        number: u64,
+        payload: usize,
+        sending: &mut Sending<'_>,
+    ) -> bool {
         let Some(slot) = sending.sink.reserve(&target, OVERHEAD + payload) else {
             return false;
         };
         let established = &sending.key.established;
-        let header = Header { path: self.id, worker: 0, receiver: established.remote_index, number };
+        let header = Header {
+            path: self.id,
+            worker: 0,
+            receiver: established.remote_index,
+            number,
+        };
         let aad = header.encode();
         let (head, rest) = slot.split_at_mut(HEADER_LEN);
         let (body, tag) = rest.split_at_mut(payload);

@@ -97,8 +97,11 @@ impl Scheduler {
         let held_too = !candidates.iter().any(|c| c.usable && !c.held);
         let eligible = |c: &&Candidate| c.usable && (held_too || !c.held);
         let role = candidates.iter().filter(eligible).map(|c| c.role).min();
-        let mut tier: Vec<&Candidate> =
-            candidates.iter().filter(eligible).filter(|c| Some(c.role) == role).collect();
+        let mut tier: Vec<&Candidate> = candidates
+            .iter()
+            .filter(eligible)
+            .filter(|c| Some(c.role) == role)
+            .collect();
         tier.sort_by_key(|c| (c.cost, c.order));
         self.settle_active(&mut tier, now);
         self.set.clear();
@@ -159,7 +162,10 @@ impl Scheduler {
 
     /// Puts the path to stay with in front: better by a margin and for a while, or as good and earlier in the configuration.
     fn settle_active(&mut self, tier: &mut [&Candidate], now: Instant) {
-        let Some(present) = self.active.and_then(|a| tier.iter().find(|c| c.path == a).copied()) else {
+        let Some(present) = self
+            .active
+            .and_then(|a| tier.iter().find(|c| c.path == a).copied())
+        else {
             self.active = preferred(tier);
             self.challenger = None;
             return self.bring_to_front(tier);
@@ -167,10 +173,20 @@ impl Scheduler {
         // Never both better and alike: traffic would go there for the one reason and back for the other.
         let better = |c: &&Candidate| c.cost < present.cost * 4 / 5 && !alike(present.cost, c.cost);
         // A preferred path that came back need not prove for long that it is better, too.
-        let patience = |c: &Candidate| if c.order < present.order { REVERT_AFTER } else { SWITCH_AFTER };
+        let patience = |c: &Candidate| {
+            if c.order < present.order {
+                REVERT_AFTER
+            } else {
+                SWITCH_AFTER
+            }
+        };
         // Two good ones may take turns at being the best: a challenger stays it while it is better than the present path.
-        let standing = self.challenger.and_then(|(path, _)| tier.iter().copied().find(|c| c.path == path));
-        let wins = standing.filter(|c| better(&c)).or_else(|| tier.iter().copied().find(better));
+        let standing = self
+            .challenger
+            .and_then(|(path, _)| tier.iter().copied().find(|c| c.path == path));
+        let wins = standing
+            .filter(better)
+            .or_else(|| tier.iter().copied().find(better));
         let wins = wins.map(|c| (c.path, patience(c)));
         let reverts = tier
             .iter()
@@ -201,7 +217,11 @@ impl Scheduler {
     fn leave_out_poor(&mut self, tier: &mut Vec<&Candidate>) {
         let best = tier.iter().map(|c| c.cost).min().unwrap_or(0);
         tier.retain(|c| {
-            let limit = if self.poor[c.path] { best * 3 + 150_000 } else { best * 4 + 200_000 };
+            let limit = if self.poor[c.path] {
+                best * 3 + 150_000
+            } else {
+                best * 4 + 200_000
+            };
             self.poor[c.path] = c.cost > limit;
             if self.poor[c.path] {
                 self.excluded[c.path] = Some(Excluded::Quality);
@@ -229,12 +249,23 @@ impl Scheduler {
         if self.flows.is_empty() {
             self.flows = vec![Bucket::default(); FLOW_BUCKETS];
         }
-        let lightest = self.set.iter().copied().min_by_key(|&path| self.load[path])?;
+        let lightest = self
+            .set
+            .iter()
+            .copied()
+            .min_by_key(|&path| self.load[path])?;
         let bucket = &mut self.flows[flow as usize % FLOW_BUCKETS];
-        let present = usize::from(bucket.path).checked_sub(1).filter(|path| self.set.contains(path));
-        let fresh = bucket.used.is_some_and(|used| now.saturating_duration_since(used) < FLOW_IDLE);
+        let present = usize::from(bucket.path)
+            .checked_sub(1)
+            .filter(|path| self.set.contains(path));
+        let fresh = bucket
+            .used
+            .is_some_and(|used| now.saturating_duration_since(used) < FLOW_IDLE);
         let path = present.filter(|_| fresh).unwrap_or(lightest);
-        *bucket = Bucket { path: path as u8 + 1, used: Some(now) };
+        *bucket = Bucket {
+            path: path as u8 + 1,
+            used: Some(now),
+        };
         self.load[path] += size as u64;
         Some(path)
     }
@@ -247,11 +278,18 @@ fn alike(a: u64, b: u64) -> bool {
 /// Of the paths about as good as the best, the first in the configuration.
 fn preferred(tier: &[&Candidate]) -> Option<usize> {
     let best = tier.first()?.cost;
-    tier.iter().filter(|c| alike(c.cost, best)).min_by_key(|c| c.order).map(|c| c.path)
+    tier.iter()
+        .filter(|c| alike(c.cost, best))
+        .min_by_key(|c| c.order)
+        .map(|c| c.path)
 }
 
 /// What a path costs, in microseconds: its round trip, and what a lost frame costs on average.
-pub(crate) fn cost(round_trip: Option<Duration>, jitter: Option<Duration>, loss: Option<f64>) -> u64 {
+pub(crate) fn cost(
+    round_trip: Option<Duration>,
+    jitter: Option<Duration>,
+    loss: Option<f64>,
+) -> u64 {
     let micros = |d: Option<Duration>| d.map_or(0, |d| d.as_micros() as u64);
     let unknown = if round_trip.is_none() { 1_000_000 } else { 0 };
     // A lost frame costs an inner TCP at least a round trip and half its window: 1 % of loss weighs like 10 ms.
@@ -287,8 +325,14 @@ mod tests {
     fn failover_prefers_role_then_quality_then_order() {
         let now = epoch();
         let mut scheduler = Scheduler::new(Mode::Failover);
-        let fast_backup = Candidate { role: Role::Backup, ..candidate(0, 1_000) };
-        scheduler.rank(&[fast_backup, candidate(1, 50_000), candidate(2, 20_000)], now);
+        let fast_backup = Candidate {
+            role: Role::Backup,
+            ..candidate(0, 1_000)
+        };
+        scheduler.rank(
+            &[fast_backup, candidate(1, 50_000), candidate(2, 20_000)],
+            now,
+        );
         assert_eq!(scheduler.choose(0, 100, now), [Some(2), None]);
         assert_eq!(scheduler.excluded(0), Some(Excluded::Role));
         assert_eq!(scheduler.excluded(1), Some(Excluded::Standby));
@@ -359,8 +403,16 @@ mod tests {
         let mut scheduler = Scheduler::new(Mode::Failover);
         scheduler.rank(&[candidate(0, 90_000)], now);
         for n in 0..40 {
-            let (first, second) = if n % 2 == 0 { (20_000, 20_500) } else { (20_500, 20_000) };
-            let all = [candidate(0, 90_000), candidate(1, first), candidate(2, second)];
+            let (first, second) = if n % 2 == 0 {
+                (20_000, 20_500)
+            } else {
+                (20_500, 20_000)
+            };
+            let all = [
+                candidate(0, 90_000),
+                candidate(1, first),
+                candidate(2, second),
+            ];
             scheduler.rank(&all, now + n * 100 * MS);
         }
         assert_ne!(scheduler.choose(0, 1, now)[0], Some(0));
@@ -370,7 +422,10 @@ mod tests {
     fn held_paths_carry_only_alone() {
         let now = epoch();
         let mut scheduler = Scheduler::new(Mode::Failover);
-        let held = Candidate { held: true, ..candidate(0, 1_000) };
+        let held = Candidate {
+            held: true,
+            ..candidate(0, 1_000)
+        };
         scheduler.rank(&[held, candidate(1, 50_000)], now);
         assert_eq!(scheduler.choose(0, 1, now)[0], Some(1));
         assert_eq!(scheduler.excluded(0), Some(Excluded::HoldDown));
@@ -403,7 +458,10 @@ mod tests {
         scheduler.rank(&[candidate(0, 20_000), candidate(1, 270_000)], now);
         assert!(scheduler.carries(1));
         scheduler.rank(&[candidate(0, 20_000), candidate(1, 290_000)], now);
-        assert_eq!((scheduler.carries(1), scheduler.excluded(1)), (false, Some(Excluded::Quality)));
+        assert_eq!(
+            (scheduler.carries(1), scheduler.excluded(1)),
+            (false, Some(Excluded::Quality))
+        );
         scheduler.rank(&[candidate(0, 20_000), candidate(1, 220_000)], now);
         assert!(!scheduler.carries(1));
         scheduler.rank(&[candidate(0, 20_000), candidate(1, 200_000)], now);

@@ -7,11 +7,7 @@ use std::{
 
 use wire::control::Role;
 
-use crate::{
-    drops::Drops,
-    peer::Mode,
-    sink::UplinkId,
-};
+use crate::{drops::Drops, peer::Mode, sink::UplinkId};
 
 /// The state of a path, as people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,10 @@ impl SendTimes {
     pub(crate) fn push(&mut self, number: u64, now: Instant, round_trip: Option<Duration>) {
         let spacing = round_trip.map_or(MIN_SPACING, |rtt| MIN_SPACING.max(rtt / 128));
         // A datagram right behind a sampled one replaces nothing: the older time is the one an ACK will name first.
-        if self.sent.back().is_some_and(|&(_, at)| now.saturating_duration_since(at) < spacing)
+        if self
+            .sent
+            .back()
+            .is_some_and(|&(_, at)| now.saturating_duration_since(at) < spacing)
             && self.sent.len() > 8
         {
             return;
@@ -32,7 +35,12 @@ impl SendTimes {
     }
 
     /// The round trip that an acknowledgement for `largest`, sent `delay` after its arrival, shows; each is used once.
-    pub(crate) fn round_trip(&mut self, largest: u64, delay: Duration, now: Instant) -> Option<Duration> {
+    pub(crate) fn round_trip(
+        &mut self,
+        largest: u64,
+        delay: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
         let mut newest = None;
         while let Some(&(number, at)) = self.sent.front() {
             if number > largest {

@@ -5,10 +5,7 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use wire::{
-    ethernet::Frame,
-    ip::Ipv6,
-};
+use wire::{ethernet::Frame, ip::Ipv6};
 
 use crate::params::{MAX_WAITING, WAITING_LIFE};
 
@@ -40,7 +37,11 @@ impl Waiting {
         if full {
             self.0.pop_front();
         }
-        self.0.push_back(Kept { frame: frame.to_vec(), flow, at: now });
+        self.0.push_back(Kept {
+            frame: frame.to_vec(),
+            flow,
+            at: now,
+        });
         (true, full)
     }
 
@@ -70,7 +71,11 @@ fn resolves_addresses(frame: &[u8]) -> bool {
     match inner.ethertype {
         ETHERTYPE_ARP => true,
         ETHERTYPE_IPV6 => Ipv6::parse(inner.payload).is_some_and(|packet| {
-            packet.protocol == ICMPV6 && packet.payload.first().is_some_and(|kind| NEIGHBOUR_DISCOVERY.contains(kind))
+            packet.protocol == ICMPV6
+                && packet
+                    .payload
+                    .first()
+                    .is_some_and(|kind| NEIGHBOUR_DISCOVERY.contains(kind))
         }),
         _ => false,
     }

@@ -45,12 +45,18 @@ impl World {
     }
 
     pub(crate) fn on_attack(&mut self) {
-        if self.attacker.until.is_none_or(|until| until <= self.now) || self.attacker.heard.is_empty() {
+        if self.attacker.until.is_none_or(|until| until <= self.now)
+            || self.attacker.heard.is_empty()
+        {
             return;
         }
         let at = self.rng.random_range(0..self.attacker.heard.len());
         let (line, end, mut packet) = self.attacker.heard[at].clone();
-        let (line, end) = if self.rng.random_bool(0.1) { (self.any_line(), 1 - end) } else { (line, end) };
+        let (line, end) = if self.rng.random_bool(0.1) {
+            (self.any_line(), 1 - end)
+        } else {
+            (line, end)
+        };
         self.tamper(&mut packet);
         self.inject(line, end, packet);
         self.schedule(self.now + self.attacker.every, Happening::Attack);
@@ -73,7 +79,10 @@ impl World {
                 self.rng.fill_bytes(&mut packet.bytes);
                 packet.bytes[0] = kind;
             }
-            3 => packet.src = SocketAddr::from(([203, 0, 113, 7], self.rng.random_range(1..u16::MAX))),
+            3 => {
+                packet.src =
+                    SocketAddr::from(([203, 0, 113, 7], self.rng.random_range(1..u16::MAX)))
+            }
             _ => {} // as it was: a replay
         }
     }

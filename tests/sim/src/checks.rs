@@ -42,7 +42,11 @@ impl Second {
         if self.number != elapsed.as_secs() {
             let adjacent = self.number + 1 == elapsed.as_secs();
             let taken_before = if adjacent { self.taken } else { 0 };
-            *self = Self { number: elapsed.as_secs(), taken_before, ..Self::default() };
+            *self = Self {
+                number: elapsed.as_secs(),
+                taken_before,
+                ..Self::default()
+            };
         }
         self
     }
@@ -59,7 +63,11 @@ impl Checks {
     /// None so far; times are told relative to `base`.
     #[must_use]
     pub fn new(base: Instant) -> Self {
-        Self { violations: Vec::new(), finder: Finder::new(MARKER), base }
+        Self {
+            violations: Vec::new(),
+            finder: Finder::new(MARKER),
+            base,
+        }
     }
 
     /// Notes a violation.
@@ -86,14 +94,23 @@ impl Checks {
     /// A node must not spin, storm or grow.
     pub fn bounded(&mut self, machine: &str, second: &Second, memory: usize, now: Instant) {
         if second.timeouts > MAX_TIMEOUTS {
-            self.violated(now, format!("{machine} wants to be woken more than {MAX_TIMEOUTS} times a second"));
+            self.violated(
+                now,
+                format!("{machine} wants to be woken more than {MAX_TIMEOUTS} times a second"),
+            );
         }
         if second.events > MAX_EVENTS {
-            self.violated(now, format!("{machine} reports more than {MAX_EVENTS} events a second"));
+            self.violated(
+                now,
+                format!("{machine} reports more than {MAX_EVENTS} events a second"),
+            );
         }
         if second.sent > MAX_OWN_BYTES + MAX_AMPLIFICATION * (second.taken + second.taken_before) {
             let (sent, taken) = (second.sent, second.taken);
-            self.violated(now, format!("{machine} sends {sent} bytes a second, taking {taken}"));
+            self.violated(
+                now,
+                format!("{machine} sends {sent} bytes a second, taking {taken}"),
+            );
         }
         if memory > MAX_MEMORY {
             self.violated(now, format!("{machine} holds {memory} bytes"));

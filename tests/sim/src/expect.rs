@@ -23,7 +23,8 @@ impl World {
     #[must_use]
     pub fn line_is_up(&self, line: usize) -> bool {
         self.lines[line].ends.iter().all(|&(host, _)| {
-            self.path(host, line).is_some_and(|path| path.state == PathState::Up)
+            self.path(host, line)
+                .is_some_and(|path| path.state == PathState::Up)
         })
     }
 
@@ -50,40 +51,71 @@ impl World {
     /// Frames of all streams sent from `from` to before `to` that did not arrive.
     #[must_use]
     pub fn lost(&self, from: Instant, to: Instant) -> usize {
-        self.streams.iter().map(|stream| stream.lost(from, to)).sum()
+        self.streams
+            .iter()
+            .map(|stream| stream.lost(from, to))
+            .sum()
     }
 
     /// Frames of all streams sent from `from` to before `to` that arrived.
     #[must_use]
     pub fn arrived(&self, from: Instant, to: Instant) -> usize {
-        self.streams.iter().map(|stream| stream.arrived(from, to)).sum()
+        self.streams
+            .iter()
+            .map(|stream| stream.arrived(from, to))
+            .sum()
     }
 
     /// How long after `since` the first frame sent after it arrived on the stream that took longest; `None`: one never.
     #[must_use]
     pub fn first_arrival_after(&self, since: Instant) -> Option<Duration> {
-        let firsts = self.streams.iter().map(|stream| stream.fates(since, self.now).flatten().min());
-        firsts.collect::<Option<Vec<Instant>>>()?.into_iter().max().map(|at| at - since)
+        let firsts = self
+            .streams
+            .iter()
+            .map(|stream| stream.fates(since, self.now).flatten().min());
+        firsts
+            .collect::<Option<Vec<Instant>>>()?
+            .into_iter()
+            .max()
+            .map(|at| at - since)
     }
 
     /// How often a drop reason applied at a machine.
     #[must_use]
     pub fn drops(&self, host: usize, reason: &str) -> u64 {
-        let drops = self.snapshot(host).map(|snapshot| snapshot.drops).unwrap_or_default();
-        drops.into_iter().find(|&(name, _)| name == reason).map_or(0, |(_, count)| count)
+        let drops = self
+            .snapshot(host)
+            .map(|snapshot| snapshot.drops)
+            .unwrap_or_default();
+        drops
+            .into_iter()
+            .find(|&(name, _)| name == reason)
+            .map_or(0, |(_, count)| count)
     }
 
     /// Prints what the machines show, for a failed test.
     pub fn print_state(&self) {
         for host in 0..self.hosts.len() {
-            let Some(snapshot) = self.snapshot(host) else { continue };
+            let Some(snapshot) = self.snapshot(host) else {
+                continue;
+            };
             for peer in snapshot.peers {
-                eprintln!("{} sees {}: up {}, drops {:?}", snapshot.name, peer.name, peer.up, snapshot.drops);
+                eprintln!(
+                    "{} sees {}: up {}, drops {:?}",
+                    snapshot.name, peer.name, peer.up, snapshot.drops
+                );
                 for path in peer.paths {
                     eprintln!(
                         "  {:?} {} {:?} ({}) active {} rtt {:?} loss {:?} mtu {} {:?}",
-                        path.uplink, path.remote, path.state, path.reason, path.active, path.round_trip, path.loss,
-                        path.mtu, path.excluded
+                        path.uplink,
+                        path.remote,
+                        path.state,
+                        path.reason,
+                        path.active,
+                        path.round_trip,
+                        path.loss,
+                        path.mtu,
+                        path.excluded
                     );
                 }
             }

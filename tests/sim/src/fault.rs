@@ -4,12 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use node::{NodeCommand, PathOp, UplinkId};
 
-use crate::{
-    host::TRUE_TIME,
-    line::Shape,
-    topology,
-    world::World,
-};
+use crate::{host::TRUE_TIME, line::Shape, topology, world::World};
 
 /// Something that happens to the world at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,11 +75,28 @@ impl World {
     pub fn apply(&mut self, fault: Fault) {
         self.trace(|| format!("{fault:?}"));
         match fault {
-            Fault::Cut { line, direction, cut } => self.each_direction(line, direction, |shape| shape.cut = cut),
-            Fault::Reshape { line, direction, shape } => {
-                self.each_direction(line, direction, |old| *old = Shape { cut: old.cut, ..shape });
+            Fault::Cut {
+                line,
+                direction,
+                cut,
+            } => self.each_direction(line, direction, |shape| shape.cut = cut),
+            Fault::Reshape {
+                line,
+                direction,
+                shape,
+            } => {
+                self.each_direction(line, direction, |old| {
+                    *old = Shape {
+                        cut: old.cut,
+                        ..shape
+                    }
+                });
             }
-            Fault::Carrier { host, uplink, present } => {
+            Fault::Carrier {
+                host,
+                uplink,
+                present,
+            } => {
                 self.hosts[host].sockets[usize::from(uplink)].present = present;
                 self.tell_uplink(host, uplink, false);
             }
@@ -113,7 +125,10 @@ impl World {
                 self.command(host, NodeCommand::Path(0, UplinkId(uplink), None, op));
             }
             Fault::Attack(time) => self.begin_attack(time),
-            Fault::Pause(paused) => self.streams.iter_mut().for_each(|stream| stream.paused = paused),
+            Fault::Pause(paused) => self
+                .streams
+                .iter_mut()
+                .for_each(|stream| stream.paused = paused),
         }
     }
 

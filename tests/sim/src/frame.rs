@@ -82,7 +82,10 @@ pub fn identify(frame: &[u8]) -> Option<(u16, u32)> {
     let label = frame.get(at + 2 + IP_UDP..at + 2 + IP_UDP + LABEL)?;
     let (marker, rest) = label.split_at(MARKER.len());
     let [a, b, s @ ..] = rest else { return None };
-    (marker == MARKER).then_some((u16::from_be_bytes([*a, *b]), u32::from_be_bytes(s.try_into().ok()?)))
+    (marker == MARKER).then_some((
+        u16::from_be_bytes([*a, *b]),
+        u32::from_be_bytes(s.try_into().ok()?),
+    ))
 }
 
 fn put16(out: &mut Vec<u8>, value: u16) {
@@ -95,8 +98,20 @@ mod tests {
 
     #[test]
     fn frames_of_all_forms_name_themselves() {
-        for (vlan, inner) in [(0, None), (10, None), (10, Some((0x8100, 20))), (0, Some((0x88a8, 7)))] {
-            let head = Head { dst: Mac([2; 6]), src: Mac([4; 6]), vlan, priority: 3, inner, stream: 3 };
+        for (vlan, inner) in [
+            (0, None),
+            (10, None),
+            (10, Some((0x8100, 20))),
+            (0, Some((0x88a8, 7))),
+        ] {
+            let head = Head {
+                dst: Mac([2; 6]),
+                src: Mac([4; 6]),
+                vlan,
+                priority: 3,
+                inner,
+                stream: 3,
+            };
             for payload in [46, 47, 1500, 9000] {
                 let mut out = Vec::new();
                 head.write(77, payload, true, &mut out);

@@ -6,8 +6,8 @@ use std::{
 };
 
 use node::{
-    Endpoint, Mode, Node, NodeCommand, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans, PresharedKey, PrivateKey,
-    RoleCode, UplinkId, UplinkState, VlanSet,
+    Endpoint, Mode, Node, NodeCommand, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans,
+    PresharedKey, PrivateKey, RoleCode, UplinkId, UplinkState, VlanSet,
 };
 
 use crate::{
@@ -144,7 +144,12 @@ impl Host {
             name: recipe.name.clone(),
             private_key: recipe.private_key.clone(),
             seed,
-            uplinks: uplinks.map(|(id, &role)| NodeUplink { name: format!("line{id}"), role }).collect(),
+            uplinks: uplinks
+                .map(|(id, &role)| NodeUplink {
+                    name: format!("line{id}"),
+                    role,
+                })
+                .collect(),
             peers: recipe
                 .peers
                 .iter()
@@ -172,7 +177,8 @@ impl Host {
     pub fn first_commands(&self) -> Vec<NodeCommand> {
         let uplinks = (0..self.sockets.len()).map(|id| self.uplink_command(id as u8, false));
         let peers = self.recipe.peers.iter().enumerate();
-        let endpoints = peers.map(|(peer, recipe)| NodeCommand::Endpoints(peer, recipe.endpoints.clone()));
+        let endpoints =
+            peers.map(|(peer, recipe)| NodeCommand::Endpoints(peer, recipe.endpoints.clone()));
         uplinks.chain(endpoints).collect()
     }
 
@@ -180,7 +186,12 @@ impl Host {
     #[must_use]
     pub fn uplink_command(&self, uplink: u8, readdressed: bool) -> NodeCommand {
         let socket = &self.sockets[usize::from(uplink)];
-        let state = UplinkState { present: socket.present, reason: "carrier-lost", mtu: socket.mtu, readdressed };
+        let state = UplinkState {
+            present: socket.present,
+            reason: "carrier-lost",
+            mtu: socket.mtu,
+            readdressed,
+        };
         NodeCommand::Uplink(UplinkId(uplink), state)
     }
 }

@@ -4,7 +4,10 @@
 //! wire and Ethernet traffic. Everything happens in one queue of events, ordered by time, and every random choice comes
 //! from one seed, so a run that failed fails again in the same way. What must always hold ([`checks`]) is looked at all
 //! the time; what must hold when all faults are over is looked at by [`scenario`] and the tests.
-#![allow(clippy::disallowed_methods, reason = "the one base instant of a world is taken here; only differences to it count")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the one base instant of a world is taken here; only differences to it count"
+)]
 #![allow(clippy::print_stderr, reason = "a replayed seed prints what happens")]
 
 pub mod attack;

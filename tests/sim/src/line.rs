@@ -68,8 +68,16 @@ impl Shape {
     #[must_use]
     pub const fn with_rate(self, rate: u64) -> Self {
         let queue = rate / 8 / 20;
-        let queue = if queue < 30_000 { 30_000 } else { queue as usize };
-        Self { rate, queue, ..self }
+        let queue = if queue < 30_000 {
+            30_000
+        } else {
+            queue as usize
+        };
+        Self {
+            rate,
+            queue,
+            ..self
+        }
     }
 }
 
@@ -91,11 +99,23 @@ impl Direction {
     /// An idle one.
     #[must_use]
     pub const fn new(shape: Shape) -> Self {
-        Self { shape, free_at: None, last_arrival: None, bad: false, carried: 0, lost: 0 }
+        Self {
+            shape,
+            free_at: None,
+            last_arrival: None,
+            bad: false,
+            carried: 0,
+            lost: 0,
+        }
     }
 
     /// When an IP packet of `size` bytes that enters now comes out; none: lost, two: duplicated.
-    pub fn transmit(&mut self, size: usize, now: Instant, rng: &mut ChaCha8Rng) -> [Option<Instant>; 2] {
+    pub fn transmit(
+        &mut self,
+        size: usize,
+        now: Instant,
+        rng: &mut ChaCha8Rng,
+    ) -> [Option<Instant>; 2] {
         if self.loses(size, rng) {
             self.lost += 1;
             return [None, None];
@@ -142,7 +162,9 @@ impl Direction {
 
     /// Bytes in the queue.
     fn waiting(&self, now: Instant) -> u64 {
-        let busy = self.free_at.map_or(Duration::ZERO, |free| free.saturating_duration_since(now));
+        let busy = self
+            .free_at
+            .map_or(Duration::ZERO, |free| free.saturating_duration_since(now));
         (busy.as_nanos() * u128::from(self.shape.rate) / 8_000_000_000) as u64
     }
 
@@ -150,7 +172,9 @@ impl Direction {
     pub fn reshape(&mut self, change: impl Fn(&mut Shape), now: Instant) {
         let waiting = self.waiting(now);
         change(&mut self.shape);
-        let left = (waiting * 8_000_000_000).checked_div(self.shape.rate).unwrap_or(0);
+        let left = (waiting * 8_000_000_000)
+            .checked_div(self.shape.rate)
+            .unwrap_or(0);
         self.free_at = Some(now + Duration::from_nanos(left));
     }
 
@@ -184,12 +208,17 @@ impl Line {
     /// A line that behaves alike in both directions.
     #[must_use]
     pub const fn new(ends: [(usize, u8); 2], shape: Shape) -> Self {
-        Self { ends, directions: [Direction::new(shape), Direction::new(shape)] }
+        Self {
+            ends,
+            directions: [Direction::new(shape), Direction::new(shape)],
+        }
     }
 
     /// Changes the shape of both directions.
     pub fn reshape(&mut self, change: impl Fn(&mut Shape)) {
-        self.directions.iter_mut().for_each(|direction| change(&mut direction.shape));
+        self.directions
+            .iter_mut()
+            .for_each(|direction| change(&mut direction.shape));
     }
 }
 
@@ -202,9 +231,15 @@ mod tests {
     fn rate_and_queue_delay_and_drop() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let now = Instant::now();
-        let shape = Shape { rate: 8_000_000, queue: 3000, ..Shape::clean(Duration::from_millis(5)) };
+        let shape = Shape {
+            rate: 8_000_000,
+            queue: 3000,
+            ..Shape::clean(Duration::from_millis(5))
+        };
         let mut direction = Direction::new(shape);
-        let arrivals: Vec<_> = (0..6).map(|_| direction.transmit(1000, now, &mut rng)[0]).collect();
+        let arrivals: Vec<_> = (0..6)
+            .map(|_| direction.transmit(1000, now, &mut rng)[0])
+            .collect();
         let at = |ms| Some(now + Duration::from_millis(ms));
         assert_eq!(arrivals, [at(6), at(7), at(8), at(9), None, None]);
         assert_eq!(direction.transmit(1501, now, &mut rng), [None, None]);
@@ -216,11 +251,16 @@ mod tests {
         let now = Instant::now();
         let jitter = Duration::from_millis(30);
         let ordered = |overtaking: bool, rng: &mut ChaCha8Rng| {
-            let shape = Shape { jitter, overtaking, ..Shape::clean(Duration::ZERO) };
+            let shape = Shape {
+                jitter,
+                overtaking,
+                ..Shape::clean(Duration::ZERO)
+            };
             let mut direction = Direction::new(shape);
             let step = Duration::from_millis(1);
-            let arrivals: Vec<_> =
-                (0..100).map(|n| direction.transmit(100, now + step * n, rng)[0]).collect();
+            let arrivals: Vec<_> = (0..100)
+                .map(|n| direction.transmit(100, now + step * n, rng)[0])
+                .collect();
             arrivals.is_sorted()
         };
         assert!(ordered(false, &mut rng));

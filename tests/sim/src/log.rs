@@ -18,14 +18,20 @@ const KEPT: usize = 8;
 impl ErrorLog {
     /// Runs `body` with this log listening on the calling thread; `verbose` prints everything else too.
     pub fn listen<T>(&self, verbose: bool, body: impl FnOnce() -> T) -> T {
-        let layer = Listener { errors: self.clone(), verbose };
+        let layer = Listener {
+            errors: self.clone(),
+            verbose,
+        };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), body)
     }
 
     /// What was logged as an error.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

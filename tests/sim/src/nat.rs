@@ -42,24 +42,41 @@ impl Nat {
     /// A box whose outside address is `public` (ignored by a firewall).
     #[must_use]
     pub const fn new(kind: NatKind, public: IpAddr, expiry: Duration) -> Self {
-        Self { kind, public, expiry, mappings: Vec::new(), next_port: 20_000 }
+        Self {
+            kind,
+            public,
+            expiry,
+            mappings: Vec::new(),
+            next_port: 20_000,
+        }
     }
 
     /// The address that packets to `inside` must carry outside.
     #[must_use]
     pub fn address_of(&self, inside: IpAddr) -> IpAddr {
-        if self.kind == NatKind::Firewall { inside } else { self.public }
+        if self.kind == NatKind::Firewall {
+            inside
+        } else {
+            self.public
+        }
     }
 
     /// A packet goes out: returns its source as seen outside.
     pub fn outbound(&mut self, inside: SocketAddr, remote: SocketAddr, now: Instant) -> SocketAddr {
         self.forget(now);
-        let known = self.mappings.iter_mut().find(|m| m.inside == inside && m.remote == remote);
+        let known = self
+            .mappings
+            .iter_mut()
+            .find(|m| m.inside == inside && m.remote == remote);
         if let Some(mapping) = known {
             mapping.used = now;
             return mapping.outside;
         }
-        let same = self.mappings.iter().find(|m| m.inside == inside).map(|m| m.outside);
+        let same = self
+            .mappings
+            .iter()
+            .find(|m| m.inside == inside)
+            .map(|m| m.outside);
         let outside = match (self.kind, same) {
             (NatKind::Firewall, _) => inside,
             (NatKind::PortRestricted, Some(outside)) => outside,
@@ -68,14 +85,27 @@ impl Nat {
         if self.mappings.len() >= MAX_MAPPINGS {
             self.mappings.remove(0);
         }
-        self.mappings.push(Mapping { inside, remote, outside, used: now });
+        self.mappings.push(Mapping {
+            inside,
+            remote,
+            outside,
+            used: now,
+        });
         outside
     }
 
     /// A packet comes in: returns where to inside, `None` when it is not let in.
-    pub fn inbound(&mut self, remote: SocketAddr, outside: SocketAddr, now: Instant) -> Option<SocketAddr> {
+    pub fn inbound(
+        &mut self,
+        remote: SocketAddr,
+        outside: SocketAddr,
+        now: Instant,
+    ) -> Option<SocketAddr> {
         self.forget(now);
-        let mapping = self.mappings.iter_mut().find(|m| m.remote == remote && m.outside == outside)?;
+        let mapping = self
+            .mappings
+            .iter_mut()
+            .find(|m| m.remote == remote && m.outside == outside)?;
         mapping.used = now;
         Some(mapping.inside)
     }
@@ -87,11 +117,16 @@ impl Nat {
 
     fn forget(&mut self, now: Instant) {
         let expiry = self.expiry;
-        self.mappings.retain(|m| now.duration_since(m.used) < expiry);
+        self.mappings
+            .retain(|m| now.duration_since(m.used) < expiry);
     }
 
     fn take_port(&mut self) -> u16 {
-        self.next_port = if self.next_port >= 60_000 { 20_000 } else { self.next_port + 1 };
+        self.next_port = if self.next_port >= 60_000 {
+            20_000
+        } else {
+            self.next_port + 1
+        };
         self.next_port
     }
 }
@@ -104,7 +139,10 @@ mod tests {
     fn lets_in_only_those_spoken_to_until_it_expires() {
         let now = Instant::now();
         let inside: SocketAddr = "10.0.0.1:1830".parse().unwrap();
-        let (one, two) = ("192.0.2.1:1830".parse().unwrap(), "192.0.2.2:1830".parse().unwrap());
+        let (one, two) = (
+            "192.0.2.1:1830".parse().unwrap(),
+            "192.0.2.2:1830".parse().unwrap(),
+        );
         let public = "100.64.0.1".parse().unwrap();
         let mut nat = Nat::new(NatKind::PortRestricted, public, Duration::from_secs(30));
         let outside = nat.outbound(inside, one, now);
@@ -112,7 +150,10 @@ mod tests {
         assert_eq!(nat.inbound(one, outside, now), Some(inside));
         assert_eq!(nat.inbound(two, outside, now), None);
         assert_eq!(nat.outbound(inside, two, now), outside);
-        assert_eq!(nat.inbound(one, outside, now + Duration::from_secs(31)), None);
+        assert_eq!(
+            nat.inbound(one, outside, now + Duration::from_secs(31)),
+            None
+        );
         nat.rebind();
         assert_ne!(nat.outbound(inside, one, now), outside);
     }

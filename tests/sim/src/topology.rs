@@ -17,7 +17,10 @@ pub fn address(host: usize, uplink: u8, generation: u8, v6: bool) -> SocketAddr 
     let host = host as u8 + 1;
     if v6 {
         let (uplink, generation) = (u16::from(uplink), u16::from(generation));
-        SocketAddr::from(([0xfd00, uplink, generation, 0, 0, 0, 0, u16::from(host)], 1830))
+        SocketAddr::from((
+            [0xfd00, uplink, generation, 0, 0, 0, 0, u16::from(host)],
+            1830,
+        ))
     } else {
         SocketAddr::from(([10, uplink, generation, host], 1830))
     }
@@ -73,7 +76,9 @@ pub fn pair(seed: u64, spec: &PairSpec) -> World {
         world.add_host(machine);
     }
     for (uplink, &shape) in spec.lines.iter().enumerate() {
-        world.lines.push(Line::new([(0, uplink as u8), (1, uplink as u8)], shape));
+        world
+            .lines
+            .push(Line::new([(0, uplink as u8), (1, uplink as u8)], shape));
     }
     world
 }
@@ -85,15 +90,28 @@ fn machine(world: &mut World, spec: &PairSpec, host: usize) -> Host {
         uplink: (!spec.dial_all).then_some(UplinkId(uplink)),
         address: address(1 - host, uplink, 0, v6(uplink)),
     });
-    let endpoints = if spec.dials[host] { endpoints.collect() } else { Vec::new() };
+    let endpoints = if spec.dials[host] {
+        endpoints.collect()
+    } else {
+        Vec::new()
+    };
     let mut key = [0; 32];
     world.rng.fill_bytes(&mut key);
-    let role = |uplink: u8| spec.roles[host].get(usize::from(uplink)).copied().unwrap_or_default();
+    let role = |uplink: u8| {
+        spec.roles[host]
+            .get(usize::from(uplink))
+            .copied()
+            .unwrap_or_default()
+    };
     let recipe = Recipe {
         name: ["a", "b"][host].to_owned(),
         private_key: PrivateKey::from_bytes(key),
         roles: uplinks.clone().map(role).collect(),
-        peers: vec![PeerRecipe { machine: 1 - host, mode: spec.mode, endpoints }],
+        peers: vec![PeerRecipe {
+            machine: 1 - host,
+            mode: spec.mode,
+            endpoints,
+        }],
         ports: spec.ports.clone(),
         port_mtu: spec.port_mtu,
     };

@@ -22,7 +22,8 @@ impl Sizes {
     /// Payload of frame `seq` of stream `stream`, bytes.
     #[must_use]
     pub fn of(self, stream: u16, seq: u32) -> usize {
-        let hash = (u64::from(stream) << 32 | u64::from(seq)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20;
+        let hash =
+            (u64::from(stream) << 32 | u64::from(seq)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20;
         match self {
             Self::Fixed(payload) => payload.max(MIN_PAYLOAD),
             Self::Mixed(most) => match hash % 4 {
@@ -58,13 +59,25 @@ impl StreamSpec {
     #[must_use]
     pub fn steady(from: usize, to: usize, per_second: u32) -> Self {
         let every = Duration::from_secs(1) / per_second;
-        Self { from: (from, 0), to: (to, 0), vlan: 0, inner: None, sizes: Sizes::Fixed(186), every, burst: 1 }
+        Self {
+            from: (from, 0),
+            to: (to, 0),
+            vlan: 0,
+            inner: None,
+            sizes: Sizes::Fixed(186),
+            every,
+            burst: 1,
+        }
     }
 
     /// The same towards the other side.
     #[must_use]
     pub fn back(&self) -> Self {
-        Self { from: self.to, to: self.from, ..self.clone() }
+        Self {
+            from: self.to,
+            to: self.from,
+            ..self.clone()
+        }
     }
 }
 
@@ -88,7 +101,9 @@ impl Stream {
     /// its source is this one's destination.
     #[must_use]
     pub fn new(id: u16, reverse: Option<u16>, spec: StreamSpec) -> Self {
-        let mac = |machine: usize, stream: u16| Mac([2, 0x52, machine as u8, 0, (stream >> 8) as u8, stream as u8]);
+        let mac = |machine: usize, stream: u16| {
+            Mac([2, 0x52, machine as u8, 0, (stream >> 8) as u8, stream as u8])
+        };
         let pair = reverse.map_or(id, |reverse| reverse.min(id));
         let head = Head {
             dst: mac(spec.to.0, pair),
@@ -99,13 +114,20 @@ impl Stream {
             inner: spec.inner,
             stream: id,
         };
-        Self { spec, head, paused: false, sent: Vec::new(), arrived: BTreeMap::new() }
+        Self {
+            spec,
+            head,
+            paused: false,
+            sent: Vec::new(),
+            arrived: BTreeMap::new(),
+        }
     }
 
     /// When the frames sent from `from` to before `to` arrived where the addressed station is.
     pub fn fates(&self, from: Instant, to: Instant) -> impl Iterator<Item = Option<Instant>> + '_ {
         let arrived = self.arrived.get(&self.spec.to);
-        let range = self.sent.partition_point(|&at| at < from)..self.sent.partition_point(|&at| at < to);
+        let range =
+            self.sent.partition_point(|&at| at < from)..self.sent.partition_point(|&at| at < to);
         range.map(move |seq| arrived.and_then(|a| a.get(seq).copied().flatten()))
     }
 
@@ -125,8 +147,13 @@ impl Stream {
     #[must_use]
     pub fn longest_gap(&self, from: Instant, to: Instant) -> Duration {
         let arrived = self.arrived.get(&self.spec.to);
-        let mut times: Vec<Instant> =
-            arrived.into_iter().flatten().flatten().copied().filter(|at| (from..to).contains(at)).collect();
+        let mut times: Vec<Instant> = arrived
+            .into_iter()
+            .flatten()
+            .flatten()
+            .copied()
+            .filter(|at| (from..to).contains(at))
+            .collect();
         times.sort_unstable();
         times.push(to);
         let mut last = from;

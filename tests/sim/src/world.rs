@@ -157,7 +157,9 @@ impl World {
 
     fn add_stream_of(&mut self, spec: StreamSpec, reverse: Option<u16>) -> u16 {
         let id = self.streams.len() as u16;
-        let phase = spec.every.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
+        let phase = spec
+            .every
+            .mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
         self.streams.push(Stream::new(id, reverse, spec));
         self.schedule(self.now + phase, Happening::Burst(id));
         id
@@ -166,7 +168,11 @@ impl World {
     /// Lets `what` happen at `at`.
     pub fn schedule(&mut self, at: Instant, what: Happening) {
         self.seq += 1;
-        self.queue.push(Reverse(Scheduled { at: at.max(self.now), seq: self.seq, what }));
+        self.queue.push(Reverse(Scheduled {
+            at: at.max(self.now),
+            seq: self.seq,
+            what,
+        }));
     }
 
     /// Lets a fault happen in `after` from now.
@@ -187,7 +193,9 @@ impl World {
             if next.at > end || !self.checks.violations().is_empty() {
                 break;
             }
-            let Some(Reverse(next)) = self.queue.pop() else { break };
+            let Some(Reverse(next)) = self.queue.pop() else {
+                break;
+            };
             self.now = next.at;
             self.happen(next.what);
         }
@@ -195,7 +203,11 @@ impl World {
     }
 
     /// Runs until `done` holds, looking every millisecond; `None` when it does not within `limit`, else how long it took.
-    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> Option<Duration> {
+    pub fn run_until(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Option<Duration> {
         let start = self.now;
         while !done(self) {
             if self.now - start >= limit || !self.checks.violations().is_empty() {
@@ -243,6 +255,10 @@ impl World {
     /// # Panics
     /// When something was.
     pub fn assert_clean(&self) {
-        assert!(self.checks.violations().is_empty(), "violated:\n{}", self.checks.violations().join("\n"));
+        assert!(
+            self.checks.violations().is_empty(),
+            "violated:\n{}",
+            self.checks.violations().join("\n")
+        );
     }
 }

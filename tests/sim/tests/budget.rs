@@ -4,7 +4,10 @@
 use node::{Mode, Role, RoleCode};
 use sim::{PairSpec, Shape, StreamSpec, World, ms, pair, secs};
 
-const METERED: RoleCode = RoleCode { role: Role::Metered, overflow: false };
+const METERED: RoleCode = RoleCode {
+    role: Role::Metered,
+    overflow: false,
+};
 
 fn idle(spec: &PairSpec) -> World {
     let mut world = pair(1, spec);
@@ -26,7 +29,10 @@ fn daily(world: &mut World) -> Vec<u64> {
             (0..2).map(|end| {
                 let (host, uplink) = line.ends[end];
                 let direction = &line.directions[end];
-                (world.hosts[host].sent_bytes[usize::from(uplink)], direction.carried + direction.lost)
+                (
+                    world.hosts[host].sent_bytes[usize::from(uplink)],
+                    direction.carried + direction.lost,
+                )
             })
         });
         directions.collect()
@@ -34,14 +40,20 @@ fn daily(world: &mut World) -> Vec<u64> {
     let before = counters(world);
     world.run(secs(3600));
     let after = counters(world);
-    let hours = before.iter().zip(after).map(|(b, a)| a.0 - b.0 + (a.1 - b.1) * HEADERS);
+    let hours = before
+        .iter()
+        .zip(after)
+        .map(|(b, a)| a.0 - b.0 + (a.1 - b.1) * HEADERS);
     hours.map(|bytes| bytes * 24).collect()
 }
 
 #[test]
 fn an_idle_hour_is_cheap() {
     for mode in [Mode::Failover, Mode::Balance, Mode::Redundant] {
-        let mut world = idle(&PairSpec::new(mode, &[Shape::clean(ms(10)), Shape::clean(ms(30))]));
+        let mut world = idle(&PairSpec::new(
+            mode,
+            &[Shape::clean(ms(10)), Shape::clean(ms(30))],
+        ));
         let daily = daily(&mut world);
         eprintln!("idle, {mode:?}: {daily:?} bytes a day per line and direction");
         assert!(daily.iter().all(|&bytes| bytes <= 2_000_000), "{daily:?}");
@@ -52,38 +64,70 @@ fn an_idle_hour_is_cheap() {
 
 #[test]
 fn a_metered_standby_is_cheaper() {
-    let mut spec = PairSpec::new(Mode::Failover, &[Shape::clean(ms(10)), Shape::clean(ms(30))]);
+    let mut spec = PairSpec::new(
+        Mode::Failover,
+        &[Shape::clean(ms(10)), Shape::clean(ms(30))],
+    );
     spec.roles = [vec![RoleCode::default(), METERED], vec![]];
     let mut world = idle(&spec);
     let daily_idle = daily(&mut world);
     eprintln!("metered standby, idle: {daily_idle:?} bytes a day");
-    assert!(daily_idle[2..].iter().all(|&bytes| bytes <= 500_000), "{daily_idle:?}");
+    assert!(
+        daily_idle[2..].iter().all(|&bytes| bytes <= 500_000),
+        "{daily_idle:?}"
+    );
     world.apply(sim::Fault::Pause(false));
     let daily_busy = daily(&mut world);
     eprintln!("metered standby, beside traffic: {daily_busy:?} bytes a day");
-    assert!(daily_busy[2..].iter().all(|&bytes| bytes <= 500_000), "{daily_busy:?}");
+    assert!(
+        daily_busy[2..].iter().all(|&bytes| bytes <= 500_000),
+        "{daily_busy:?}"
+    );
     world.assert_clean();
 }
 
 #[test]
 fn a_dead_line_of_an_idle_pair_is_cheap_too() {
-    let mut spec = PairSpec::new(Mode::Failover, &[Shape::clean(ms(10)), Shape::clean(ms(30)), Shape::clean(ms(30))]);
-    spec.roles = [vec![RoleCode::default(), RoleCode::default(), METERED], vec![]];
+    let mut spec = PairSpec::new(
+        Mode::Failover,
+        &[
+            Shape::clean(ms(10)),
+            Shape::clean(ms(30)),
+            Shape::clean(ms(30)),
+        ],
+    );
+    spec.roles = [
+        vec![RoleCode::default(), RoleCode::default(), METERED],
+        vec![],
+    ];
     let mut world = idle(&spec);
     for line in [1, 2] {
-        world.apply(sim::Fault::Cut { line, direction: 2, cut: true });
+        world.apply(sim::Fault::Cut {
+            line,
+            direction: 2,
+            cut: true,
+        });
     }
     world.run(secs(1200));
     let daily = daily(&mut world);
     eprintln!("dead lines, idle: {daily:?} bytes a day");
-    assert!(daily[..4].iter().all(|&bytes| bytes <= 2_000_000), "{daily:?}");
-    assert!(daily[4..].iter().all(|&bytes| bytes <= 500_000), "{daily:?}");
+    assert!(
+        daily[..4].iter().all(|&bytes| bytes <= 2_000_000),
+        "{daily:?}"
+    );
+    assert!(
+        daily[4..].iter().all(|&bytes| bytes <= 500_000),
+        "{daily:?}"
+    );
     world.assert_clean();
 }
 
 #[test]
 fn a_pair_that_cannot_meet_is_cheap() {
-    let mut world = pair(1, &PairSpec::new(Mode::Failover, &[Shape::clean(ms(10)); 2]));
+    let mut world = pair(
+        1,
+        &PairSpec::new(Mode::Failover, &[Shape::clean(ms(10)); 2]),
+    );
     world.boot(0);
     world.run(secs(1200));
     let before: u64 = world.hosts[0].sent_bytes.iter().sum();

@@ -29,7 +29,11 @@ fn assert_works(world: &mut World, limit: std::time::Duration) {
 #[test]
 fn one_side_reachable_is_enough() {
     for host in 0..2 {
-        for kind in [NatKind::Firewall, NatKind::PortRestricted, NatKind::Symmetric] {
+        for kind in [
+            NatKind::Firewall,
+            NatKind::PortRestricted,
+            NatKind::Symmetric,
+        ] {
             let mut spec = spec(2);
             spec.dials[1 - host] = false;
             let mut world = pair(1, &spec);
@@ -56,7 +60,11 @@ fn two_firewalls_are_opened_from_both_sides() {
 
 #[test]
 fn a_rebinding_is_followed() {
-    for (lines, kind) in [(1, NatKind::PortRestricted), (2, NatKind::PortRestricted), (2, NatKind::Symmetric)] {
+    for (lines, kind) in [
+        (1, NatKind::PortRestricted),
+        (2, NatKind::PortRestricted),
+        (2, NatKind::Symmetric),
+    ] {
         for host in 0..2 {
             let mut spec = spec(lines);
             spec.dials[1 - host] = false;
@@ -68,7 +76,12 @@ fn a_rebinding_is_followed() {
             let from = world.now;
             world.apply(Fault::Rebind { host, uplink: 0 });
             world.run(secs(3));
-            let gap = world.streams.iter().map(|s| s.longest_gap(from, world.now)).max().unwrap_or_default();
+            let gap = world
+                .streams
+                .iter()
+                .map(|s| s.longest_gap(from, world.now))
+                .max()
+                .unwrap_or_default();
             eprintln!("rebinding of {host}, {lines} lines, {kind:?}: gap {gap:.1?}");
             assert!(gap <= secs(1), "{gap:?}");
             assert!(world.all_lines_up());
@@ -85,7 +98,11 @@ fn mappings_that_expire_in_silence_are_made_anew() {
         spec.dials = [true, false];
         let mut world = pair(4, &spec);
         put_behind(&mut world, 0, NatKind::PortRestricted);
-        world.hosts[0].sockets.iter_mut().filter_map(|s| s.nat.as_mut()).for_each(|nat| nat.expiry = expiry);
+        world.hosts[0]
+            .sockets
+            .iter_mut()
+            .filter_map(|s| s.nat.as_mut())
+            .for_each(|nat| nat.expiry = expiry);
         world.boot(0);
         world.boot(1);
         assert_works(&mut world, secs(2));
@@ -113,7 +130,12 @@ fn simultaneous_opens_merge_into_one_session() {
         world.run(secs(20));
         for host in 0..2 {
             let snapshot = world.snapshot(host).unwrap();
-            assert_eq!(snapshot.peers[0].paths.len(), 3, "{:?}", snapshot.peers[0].paths);
+            assert_eq!(
+                snapshot.peers[0].paths.len(),
+                3,
+                "{:?}",
+                snapshot.peers[0].paths
+            );
         }
     }
 }

@@ -27,25 +27,42 @@ fn gap(seed: u64, mode: Mode, lines: &[Shape], line: usize, direction: usize) ->
     let phase = world.now + Duration::from_micros(seed * 137 % 20_000);
     world.run(phase - world.now);
     let from = world.now;
-    world.apply(Fault::Cut { line, direction, cut: true });
+    world.apply(Fault::Cut {
+        line,
+        direction,
+        cut: true,
+    });
     world.run(secs(2));
     world.assert_clean();
     let step = if mode == Mode::Balance { ms(4) } else { ms(1) };
-    world.streams.iter().map(|s| s.longest_gap(from - ms(20), world.now)).max().unwrap_or_default() - step
+    world
+        .streams
+        .iter()
+        .map(|s| s.longest_gap(from - ms(20), world.now))
+        .max()
+        .unwrap_or_default()
+        - step
 }
 
 fn assert_gaps(name: &str, lines: &[Shape], goal: Duration) {
     let mut worst_of_all = Duration::ZERO;
     for mode in [Mode::Failover, Mode::Balance] {
         for direction in 0..3 {
-            let mut gaps: Vec<Duration> = (0..9).map(|seed| gap(seed, mode, lines, 0, direction)).collect();
+            let mut gaps: Vec<Duration> = (0..9)
+                .map(|seed| gap(seed, mode, lines, 0, direction))
+                .collect();
             gaps.sort_unstable();
             let (median, worst) = (gaps[4], gaps[8]);
-            eprintln!("{name}, {mode:?}, direction {direction}: median {median:.1?}, worst {worst:.1?} (goal {goal:?})");
+            eprintln!(
+                "{name}, {mode:?}, direction {direction}: median {median:.1?}, worst {worst:.1?} (goal {goal:?})"
+            );
             worst_of_all = worst_of_all.max(worst);
         }
     }
-    assert!(worst_of_all <= goal, "{name}: {worst_of_all:?} exceeds {goal:?}");
+    assert!(
+        worst_of_all <= goal,
+        "{name}: {worst_of_all:?} exceeds {goal:?}"
+    );
 }
 
 #[test]

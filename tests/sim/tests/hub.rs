@@ -11,8 +11,15 @@ use sim::{
 /// Machine `host`, with an uplink for each of the `peers`; its own place in theirs is `places`.
 fn machine(host: usize, peers: &[usize], places: &[u8]) -> Host {
     let peer = |(uplink, (&machine, &place)): (usize, (&usize, &u8))| {
-        let endpoint = Endpoint { uplink: Some(UplinkId(uplink as u8)), address: address(machine, place, 0, false) };
-        PeerRecipe { machine, mode: Mode::Failover, endpoints: vec![endpoint] }
+        let endpoint = Endpoint {
+            uplink: Some(UplinkId(uplink as u8)),
+            address: address(machine, place, 0, false),
+        };
+        PeerRecipe {
+            machine,
+            mode: Mode::Failover,
+            endpoints: vec![endpoint],
+        }
     };
     let recipe = Recipe {
         name: format!("m{host}"),
@@ -22,7 +29,13 @@ fn machine(host: usize, peers: &[usize], places: &[u8]) -> Host {
         ports: vec![PortVlans::Transparent],
         port_mtu: 1500,
     };
-    let socket = |uplink| Socket { address: address(host, uplink, 0, false), present: true, mtu: 1500, nat: None, generation: 0 };
+    let socket = |uplink| Socket {
+        address: address(host, uplink, 0, false),
+        present: true,
+        mtu: 1500,
+        nat: None,
+        generation: 0,
+    };
     Host::new(recipe, (0..peers.len() as u8).map(socket).collect())
 }
 
@@ -31,8 +44,12 @@ fn hub() -> World {
     world.add_host(machine(0, &[1, 2], &[0, 0]));
     world.add_host(machine(1, &[0], &[0]));
     world.add_host(machine(2, &[0], &[1]));
-    world.lines.push(Line::new([(0, 0), (1, 0)], Shape::clean(ms(10))));
-    world.lines.push(Line::new([(0, 1), (2, 0)], Shape::clean(ms(20))));
+    world
+        .lines
+        .push(Line::new([(0, 0), (1, 0)], Shape::clean(ms(10))));
+    world
+        .lines
+        .push(Line::new([(0, 1), (2, 0)], Shape::clean(ms(20))));
     (0..3).for_each(|host| world.boot(host));
     world.run(secs(1));
     assert!(world.all_peers_up() && world.all_lines_up());
@@ -44,17 +61,35 @@ fn a_known_station_is_reached_alone() {
     let mut world = hub();
     let sizes = Sizes::Mixed(1500);
     for to in [1, 2] {
-        world.add_conversation(&StreamSpec { sizes, ..StreamSpec::steady(0, to, 100) });
-        world.add_conversation(&StreamSpec { sizes, vlan: 9, ..StreamSpec::steady(to, 0, 100) });
+        world.add_conversation(&StreamSpec {
+            sizes,
+            ..StreamSpec::steady(0, to, 100)
+        });
+        world.add_conversation(&StreamSpec {
+            sizes,
+            vlan: 9,
+            ..StreamSpec::steady(to, 0, 100)
+        });
     }
     world.run(secs(1)); // all stations have been heard
     let from = world.now;
     world.run(secs(5));
     assert_eq!(world.lost(from, world.now - ms(100)), 0);
     for stream in &world.streams {
-        let elsewhere = stream.arrived.iter().filter(|&(&place, _)| place != stream.spec.to);
-        let late = elsewhere.flat_map(|(_, arrivals)| arrivals).flatten().filter(|&&at| at > from);
-        assert_eq!(late.count(), 0, "frames of {:?} went to others too", stream.spec);
+        let elsewhere = stream
+            .arrived
+            .iter()
+            .filter(|&(&place, _)| place != stream.spec.to);
+        let late = elsewhere
+            .flat_map(|(_, arrivals)| arrivals)
+            .flatten()
+            .filter(|&&at| at > from);
+        assert_eq!(
+            late.count(),
+            0,
+            "frames of {:?} went to others too",
+            stream.spec
+        );
     }
     world.assert_clean();
 }

@@ -23,8 +23,13 @@ fn running(seed: u64, lines: &[Shape]) -> World {
 /// How often each end took up new keys since `from`.
 fn rekeyed(world: &World, from: Instant) -> [usize; 2] {
     [0, 1].map(|host| {
-        let events = world.events.iter().filter(|&&(at, machine, _)| at >= from && machine == host);
-        events.filter(|(.., event)| matches!(event, Event::Rekeyed { .. })).count()
+        let events = world
+            .events
+            .iter()
+            .filter(|&&(at, machine, _)| at >= from && machine == host);
+        events
+            .filter(|(.., event)| matches!(event, Event::Rekeyed { .. }))
+            .count()
     })
 }
 
@@ -32,14 +37,21 @@ fn rekeyed(world: &World, from: Instant) -> [usize; 2] {
 fn rekeying_loses_no_frame_whoever_began() {
     for seed in 0..4 {
         let jitter = ms(seed * 10);
-        let line = Shape { jitter, overtaking: true, ..Shape::clean(ms(20)) };
+        let line = Shape {
+            jitter,
+            overtaking: true,
+            ..Shape::clean(ms(20))
+        };
         let mut world = running(seed, &[line, Shape::clean(ms(80))]);
         let from = world.now;
         world.run(secs(270));
         assert_eq!(world.lost(from, world.now - ms(200)), 0, "seed {seed}");
         assert_eq!(rekeyed(&world, from), [2, 2]);
         for host in 0..2 {
-            assert_eq!(world.drops(host, "unknown-key") + world.drops(host, "bad-authentication"), 0);
+            assert_eq!(
+                world.drops(host, "unknown-key") + world.drops(host, "bad-authentication"),
+                0
+            );
         }
         world.assert_clean();
     }
@@ -62,16 +74,33 @@ fn rekeying_works_while_lines_lose_and_cost_no_outage() {
 
 /// Sends an initiation of a stranger, or of whoever's key is known, from an invented address.
 fn flood(world: &mut World, target: usize, key: &PrivateKey) {
-    let hello = Hello { instance: 1, generation: 1, ..Hello::default() };
+    let hello = Hello {
+        instance: 1,
+        generation: 1,
+        ..Hello::default()
+    };
     let remote = world.public_keys()[target];
     let index = world.rng.random();
     let started = Initiator::start(key, &remote, &hello, index, &mut world.rng);
-    let Ok((_, mut message)) = started else { return };
+    let Ok((_, mut message)) = started else {
+        return;
+    };
     MacGenerator::new(&remote).fill(&mut message, world.now);
-    let src = SocketAddr::from(([203, 0, 113, world.rng.random()], world.rng.random_range(1024..u16::MAX)));
+    let src = SocketAddr::from((
+        [203, 0, 113, world.rng.random()],
+        world.rng.random_range(1024..u16::MAX),
+    ));
     let dst = world.hosts[target].sockets[0].address;
     let end = 1 - target; // the line's other end
-    world.inject(0, end, Packet { src, dst, bytes: message.to_vec() });
+    world.inject(
+        0,
+        end,
+        Packet {
+            src,
+            dst,
+            bytes: message.to_vec(),
+        },
+    );
 }
 
 #[test]
@@ -144,6 +173,9 @@ fn a_stranger_gets_no_answer_at_all() {
         world.run(ms(100));
     }
     let sent = world.hosts[1].sent_bytes[0] - before - quiet;
-    assert!(sent <= quiet + quiet / 4, "sent {sent} bytes, {quiet} without the stranger");
+    assert!(
+        sent <= quiet + quiet / 4,
+        "sent {sent} bytes, {quiet} without the stranger"
+    );
     world.assert_clean();
 }

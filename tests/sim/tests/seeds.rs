@@ -16,7 +16,11 @@ use std::{
 use sim::scenario::run_seed;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
+    std::env::var(name).ok().map(|value| {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number: {value}"))
+    })
 }
 
 /// Runs one seed; what went wrong, a panic included, comes back as text.
@@ -39,7 +43,10 @@ fn seeds() {
     let count = number("ROPEWALK_SIM_SEEDS").unwrap_or(300);
     let next = AtomicU64::new(first);
     let failed = Mutex::new(Vec::new());
-    #[allow(clippy::disallowed_methods, reason = "how long it took is told to people")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how long it took is told to people"
+    )]
     let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -61,7 +68,11 @@ fn seeds() {
     });
     let failed = failed.into_inner().unwrap();
     eprintln!("{count} seeds from {first} took {:.1?}", start.elapsed());
-    assert!(failed.is_empty(), "{} of {count} seeds failed: {failed:?}", failed.len());
+    assert!(
+        failed.is_empty(),
+        "{} of {count} seeds failed: {failed:?}",
+        failed.len()
+    );
 }
 
 #[test]

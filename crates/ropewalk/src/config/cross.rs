@@ -54,7 +54,8 @@ fn too_many(config: &Config, diagnostics: &mut Diagnostics<'_>) {
     for (index, peer) in config.peers.iter().enumerate() {
         let ranges = peer.vlans.as_ref().map_or(0, ranges_of);
         if ranges > MAX_VLAN_RANGES {
-            let message = format!("has {ranges} separate ranges; at most {MAX_VLAN_RANGES} are possible");
+            let message =
+                format!("has {ranges} separate ranges; at most {MAX_VLAN_RANGES} are possible");
             diagnostics.error_at("peer", index, "vlans", message);
         }
     }
@@ -62,7 +63,10 @@ fn too_many(config: &Config, diagnostics: &mut Diagnostics<'_>) {
 
 /// How many runs of adjacent VLANs a set has.
 fn ranges_of(vlans: &VlanSet) -> usize {
-    vlans.iter().filter(|&vlan| vlan == 0 || !vlans.contains(vlan - 1)).count()
+    vlans
+        .iter()
+        .filter(|&vlan| vlan == 0 || !vlans.contains(vlan - 1))
+        .count()
 }
 
 fn duplicates<'n>(

@@ -1,9 +1,6 @@
 //! The control API's answers, from the data thread's snapshots.
 
-use std::{
-    net::SocketAddr,
-    time::Instant,
-};
+use std::{net::SocketAddr, time::Instant};
 
 use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
@@ -15,8 +12,8 @@ use crate::{
     control::{CommandError, ControlBackend, PathCommand, PathSelector, PathsChanged},
     dataplane::{Handle, Request, SendStats, Snapshot},
     status::{
-        Event, FdbEntry, Mode, NodeStatus, Outages, PathState, PathStatus, PeerState, PeerStatus, PortKind,
-        PortState, PortStatus, Role, Status,
+        Event, FdbEntry, Mode, NodeStatus, Outages, PathState, PathStatus, PeerState, PeerStatus,
+        PortKind, PortState, PortStatus, Role, Status,
     },
 };
 
@@ -40,7 +37,11 @@ impl Backend {
             handle,
             events: broadcast::channel(1024).0,
             started: Instant::now(),
-            uplinks: config.uplinks.iter().map(|uplink| uplink.name.clone()).collect(),
+            uplinks: config
+                .uplinks
+                .iter()
+                .map(|uplink| uplink.name.clone())
+                .collect(),
             peers: config.peers.iter().map(|peer| peer.name.clone()).collect(),
             listen_port: config.node.listen.first().map_or(0, SocketAddr::port),
             warnings,
@@ -51,7 +52,12 @@ impl Backend {
     pub(super) fn on_event(&self, event: &NodeEvent) {
         let peer = self.peers.get(event.peer).cloned();
         let (kind, path, reason) = self.describe(&event.event);
-        tracing::info!(peer = peer.as_deref(), path = path.as_deref(), reason, "{kind}");
+        tracing::info!(
+            peer = peer.as_deref(),
+            path = path.as_deref(),
+            reason,
+            "{kind}"
+        );
         // Nobody listening is no fault.
         let _ = self.events.send(Event {
             time: Timestamp::now(),
@@ -62,9 +68,15 @@ impl Backend {
         });
     }
 
-    fn describe(&self, event: &node::Event) -> (&'static str, Option<String>, Option<&'static str>) {
+    fn describe(
+        &self,
+        event: &node::Event,
+    ) -> (&'static str, Option<String>, Option<&'static str>) {
         let path = |uplink: &node::UplinkId, remote: &SocketAddr| {
-            let uplink = self.uplinks.get(usize::from(uplink.0)).map_or("?", String::as_str);
+            let uplink = self
+                .uplinks
+                .get(usize::from(uplink.0))
+                .map_or("?", String::as_str);
             Some(format!("{uplink}/{remote}"))
         };
         match event {
@@ -73,7 +85,12 @@ impl Backend {
             node::Event::PeerRestarted => ("peer-restarted", None, None),
             node::Event::PeerClosed => ("peer-closed", None, None),
             node::Event::Rekeyed { .. } => ("rekeyed", None, None),
-            node::Event::Path { uplink, remote, state, reason } => {
+            node::Event::Path {
+                uplink,
+                remote,
+                state,
+                reason,
+            } => {
                 let kind = match state {
                     node::PathState::Probing => "path-probing",
                     node::PathState::Up => "path-up",
@@ -84,18 +101,28 @@ impl Backend {
                 };
                 (kind, path(uplink, remote), Some(reason))
             }
-            node::Event::Moved { uplink, to, .. } => ("path-moved", path(uplink, to), Some("address-changed")),
-            node::Event::MtuBlackHole { uplink, remote } => {
-                ("path-mtu-reduced", path(uplink, remote), Some("mtu-black-hole"))
+            node::Event::Moved { uplink, to, .. } => {
+                ("path-moved", path(uplink, to), Some("address-changed"))
             }
+            node::Event::MtuBlackHole { uplink, remote } => (
+                "path-mtu-reduced",
+                path(uplink, remote),
+                Some("mtu-black-hole"),
+            ),
         }
     }
 
     fn status_of(&self, snapshot: Snapshot) -> Status {
-        let clock = Clock { now: snapshot.now, wall: Timestamp::now() };
+        let clock = Clock {
+            now: snapshot.now,
+            wall: Timestamp::now(),
+        };
         let (stats, snapshot) = (&snapshot.sending, snapshot.node);
-        let mut drops: std::collections::BTreeMap<String, u64> =
-            snapshot.drops.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
+        let mut drops: std::collections::BTreeMap<String, u64> = snapshot
+            .drops
+            .iter()
+            .map(|&(reason, count)| (reason.to_owned(), count))
+            .collect();
         for (reason, count) in [
             ("socket-no-room", stats.no_room),
             ("socket-too-big", stats.too_big),
@@ -114,11 +141,20 @@ impl Backend {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 uptime_s: self.started.elapsed().as_secs(),
             },
-            peers: snapshot.peers.iter().map(|peer| self.peer(peer, &clock)).collect(),
+            peers: snapshot
+                .peers
+                .iter()
+                .map(|peer| self.peer(peer, &clock))
+                .collect(),
             ports: snapshot.ports.iter().map(port).collect(),
             forwarders: Vec::new(),
             drops,
-            warnings: self.warnings.iter().cloned().chain(self.failure(stats, &clock)).collect(),
+            warnings: self
+                .warnings
+                .iter()
+                .cloned()
+                .chain(self.failure(stats, &clock))
+                .collect(),
         }
     }
 
@@ -128,7 +164,10 @@ impl Backend {
             return None;
         }
         let uplink = self.uplinks.get(usize::from(target.uplink.0))?;
-        Some(format!("uplink {uplink}: sending to {} fails: {error}", target.remote))
+        Some(format!(
+            "uplink {uplink}: sending to {} fails: {error}",
+            target.remote
+        ))
     }
 
     fn peer(&self, peer: &PeerSnapshot, clock: &Clock) -> PeerStatus {
@@ -141,10 +180,18 @@ impl Backend {
         PeerStatus {
             name: peer.name.clone(),
             public_key: base64(&peer.public_key),
-            state: if peer.up { PeerState::Up } else { PeerState::Down },
+            state: if peer.up {
+                PeerState::Up
+            } else {
+                PeerState::Down
+            },
             mode,
             effective_mode: mode.effective(),
-            paths: peer.paths.iter().map(|path| self.path(path, clock)).collect(),
+            paths: peer
+                .paths
+                .iter()
+                .map(|path| self.path(path, clock))
+                .collect(),
             outages: Outages {
                 count: peer.outages.count,
                 longest_ms: peer.outages.longest.as_millis() as u64,
@@ -157,8 +204,14 @@ impl Backend {
         let ms = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         let known = path.round_trip.is_some();
         PathStatus {
-            uplink: self.uplinks.get(usize::from(path.uplink.0)).cloned().unwrap_or_default(),
-            local: path.local.map(|ip| SocketAddr::new(ip, self.listen_port).to_string()),
+            uplink: self
+                .uplinks
+                .get(usize::from(path.uplink.0))
+                .cloned()
+                .unwrap_or_default(),
+            local: path
+                .local
+                .map(|ip| SocketAddr::new(ip, self.listen_port).to_string()),
             remote: Some(path.remote.to_string()),
             state: match path.state {
                 node::PathState::Probing => PathState::Probing,
@@ -191,7 +244,11 @@ impl Backend {
 
 impl ControlBackend for Backend {
     async fn status(&self) -> Result<Status, CommandError> {
-        let snapshot = self.handle.call(Request::Status).await.map_err(unavailable)?;
+        let snapshot = self
+            .handle
+            .call(Request::Status)
+            .await
+            .map_err(unavailable)?;
         Ok(self.status_of(snapshot))
     }
 
@@ -212,12 +269,25 @@ impl ControlBackend for Backend {
         path: PathSelector,
         command: PathCommand,
     ) -> Result<PathsChanged, CommandError> {
-        let peer = self.peers.iter().position(|name| *name == peer).ok_or(CommandError::UnknownPeer)?;
-        let uplink = self.uplinks.iter().position(|name| *name == path.uplink).ok_or(CommandError::UnknownPath)?;
+        let peer = self
+            .peers
+            .iter()
+            .position(|name| *name == peer)
+            .ok_or(CommandError::UnknownPeer)?;
+        let uplink = self
+            .uplinks
+            .iter()
+            .position(|name| *name == path.uplink)
+            .ok_or(CommandError::UnknownPath)?;
         let uplink = node::UplinkId(uplink as u8);
-        let snapshot = self.handle.call(Request::Status).await.map_err(unavailable)?;
+        let snapshot = self
+            .handle
+            .call(Request::Status)
+            .await
+            .map_err(unavailable)?;
         let met = snapshot.node.peers.get(peer).map_or(0, |peer| {
-            let meets = |p: &&PathSnapshot| p.uplink == uplink && path.remote.is_none_or(|r| r == p.remote);
+            let meets =
+                |p: &&PathSnapshot| p.uplink == uplink && path.remote.is_none_or(|r| r == p.remote);
             peer.paths.iter().filter(meets).count()
         });
         if met == 0 && path.remote.is_some() {
@@ -233,7 +303,11 @@ impl ControlBackend for Backend {
             .call(|answer| Request::Path(peer, uplink, path.remote, op, answer))
             .await
             .map_err(unavailable)?;
-        if known { Ok(PathsChanged { paths: met }) } else { Err(CommandError::UnknownPath) }
+        if known {
+            Ok(PathsChanged { paths: met })
+        } else {
+            Err(CommandError::UnknownPath)
+        }
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Event> {
@@ -249,7 +323,8 @@ struct Clock {
 
 impl Clock {
     fn timestamp(&self, at: Instant) -> Timestamp {
-        let ago = SignedDuration::try_from(self.now.saturating_duration_since(at)).unwrap_or_default();
+        let ago =
+            SignedDuration::try_from(self.now.saturating_duration_since(at)).unwrap_or_default();
         self.wall.checked_sub(ago).unwrap_or(self.wall)
     }
 }
@@ -272,12 +347,19 @@ fn port(port: &PortSnapshot) -> PortStatus {
             _ => PortState::Discarding,
         },
         role: None,
-        vlans: port.vlans.as_ref().map_or_else(|| "all".to_owned(), |ranges| {
-            let range = |&(first, last): &(u16, u16)| {
-                if first == last { first.to_string() } else { format!("{first}-{last}") }
-            };
-            ranges.iter().map(range).collect::<Vec<_>>().join(",")
-        }),
+        vlans: port.vlans.as_ref().map_or_else(
+            || "all".to_owned(),
+            |ranges| {
+                let range = |&(first, last): &(u16, u16)| {
+                    if first == last {
+                        first.to_string()
+                    } else {
+                        format!("{first}-{last}")
+                    }
+                };
+                ranges.iter().map(range).collect::<Vec<_>>().join(",")
+            },
+        ),
     }
 }
 

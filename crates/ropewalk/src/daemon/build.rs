@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use node::{
-    Mac, Mode, Node, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans, PresharedKey, PrivateKey,
-    PublicKey, Role, RoleCode, VlanId, VlanSet,
+    Mac, Mode, Node, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans, PresharedKey,
+    PrivateKey, PublicKey, Role, RoleCode, VlanId, VlanSet,
 };
 
 use crate::{
@@ -35,7 +35,13 @@ fn uplink(uplink: &config::UplinkConfig) -> NodeUplink {
         config::Role::Backup => Role::Backup,
         config::Role::Metered => Role::Metered,
     };
-    NodeUplink { name: uplink.name.clone(), role: RoleCode { role, overflow: uplink.overflow } }
+    NodeUplink {
+        name: uplink.name.clone(),
+        role: RoleCode {
+            role,
+            overflow: uplink.overflow,
+        },
+    }
 }
 
 fn peer(peer: &config::PeerConfig) -> NodePeer {
@@ -43,7 +49,9 @@ fn peer(peer: &config::PeerConfig) -> NodePeer {
     NodePeer {
         name: peer.name.clone(),
         public_key: PublicKey::from_bytes(peer.public_key.0),
-        preshared_key: psk.map_or_else(PresharedKey::default, |key| PresharedKey::from_bytes(*key.expose())),
+        preshared_key: psk.map_or_else(PresharedKey::default, |key| {
+            PresharedKey::from_bytes(*key.expose())
+        }),
         mode: match peer.mode {
             config::Mode::Failover => Mode::Failover,
             config::Mode::Balance => Mode::Balance,
@@ -64,7 +72,11 @@ fn port(config: &Config, open: &OpenPort) -> Option<NodePort> {
             native: native.and_then(VlanId::new),
         },
     };
-    Some(NodePort { name: port.name.clone(), vlans, mtu: open.mtu })
+    Some(NodePort {
+        name: port.name.clone(),
+        vlans,
+        mtu: open.mtu,
+    })
 }
 
 fn vlan_set(vlans: &config::VlanSet) -> VlanSet {

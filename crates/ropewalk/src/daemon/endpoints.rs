@@ -39,7 +39,11 @@ pub(super) struct Resolver {
 
 impl Resolver {
     pub(super) fn new(config: &Config, own: Vec<u32>, handle: Handle, netlink: Netlink) -> Self {
-        let uplinks = config.uplinks.iter().map(|u| (u.name.clone(), u.device.is_some())).collect();
+        let uplinks = config
+            .uplinks
+            .iter()
+            .map(|u| (u.name.clone(), u.device.is_some()))
+            .collect();
         let count = config.peers.len();
         Self {
             peers: config.peers.clone(),
@@ -62,7 +66,11 @@ impl Resolver {
         loop {
             let incomplete = self.incomplete().await;
             for peer in 0..self.peers.len() {
-                let patience = if incomplete.get(peer).copied().unwrap_or(true) { EVERY } else { RARELY };
+                let patience = if incomplete.get(peer).copied().unwrap_or(true) {
+                    EVERY
+                } else {
+                    RARELY
+                };
                 if self.asked[peer].is_none_or(|asked| asked.elapsed() >= patience) {
                     self.asked[peer] = Some(Instant::now());
                     self.resolve(peer).await;
@@ -111,26 +119,37 @@ impl Resolver {
         for at in 0..self.peers[peer].endpoints.len() {
             let endpoint = &self.peers[peer].endpoints[at];
             let only = endpoint.uplink.as_ref();
-            let only = only.and_then(|name| self.uplinks.iter().position(|(uplink, _)| uplink == name));
+            let only =
+                only.and_then(|name| self.uplinks.iter().position(|(uplink, _)| uplink == name));
             let addresses = match &endpoint.host {
                 Host::Address(ip) => vec![SocketAddr::new(*ip, endpoint.port)],
-                Host::Name(name) => {
-                    self.known.get(&format!("{name}:{}", endpoint.port)).cloned().unwrap_or_default()
-                }
+                Host::Name(name) => self
+                    .known
+                    .get(&format!("{name}:{}", endpoint.port))
+                    .cloned()
+                    .unwrap_or_default(),
             };
             for address in addresses {
                 self.add(&mut endpoints, only, address).await;
             }
         }
         if endpoints != self.told[peer]
-            && self.handle.ask(Request::Endpoints(peer, endpoints.clone())).is_ok()
+            && self
+                .handle
+                .ask(Request::Endpoints(peer, endpoints.clone()))
+                .is_ok()
         {
             self.told[peer] = endpoints;
         }
     }
 
     /// Adds an endpoint for each uplink it may go over, except where the route leads into one of our own ports.
-    async fn add(&mut self, endpoints: &mut Vec<Endpoint>, only: Option<usize>, address: SocketAddr) {
+    async fn add(
+        &mut self,
+        endpoints: &mut Vec<Endpoint>,
+        only: Option<usize>,
+        address: SocketAddr,
+    ) {
         let uplinks = only.map_or(0..self.uplinks.len(), |at| at..at + 1);
         for at in uplinks {
             let (name, has_device) = &self.uplinks[at];
@@ -142,7 +161,10 @@ impl Resolver {
                 }
                 continue;
             }
-            endpoints.push(Endpoint { uplink: Some(UplinkId(at as u8)), address });
+            endpoints.push(Endpoint {
+                uplink: Some(UplinkId(at as u8)),
+                address,
+            });
         }
     }
 

@@ -8,13 +8,27 @@ use std::net::IpAddr;
 use sys::netlink::Address;
 
 /// Addresses of other lines' devices, for the line at place `at`; `devices`: the indexes of all lines' devices.
-pub(super) fn foreign_addresses(at: usize, devices: &[Option<u32>], addresses: &[Address]) -> Vec<IpAddr> {
+pub(super) fn foreign_addresses(
+    at: usize,
+    devices: &[Option<u32>],
+    addresses: &[Address],
+) -> Vec<IpAddr> {
     let Some(own) = devices.get(at).copied().flatten() else {
         return Vec::new(); // whatever the routing table says is right for it
     };
-    let is_ours = |ip: IpAddr| addresses.iter().any(|a| a.ifindex == own && a.address == ip);
-    let others = addresses.iter().filter(|a| a.global && devices.contains(&Some(a.ifindex)));
-    others.filter(|a| a.ifindex != own).map(|a| a.address).filter(|&ip| !is_ours(ip)).collect()
+    let is_ours = |ip: IpAddr| {
+        addresses
+            .iter()
+            .any(|a| a.ifindex == own && a.address == ip)
+    };
+    let others = addresses
+        .iter()
+        .filter(|a| a.global && devices.contains(&Some(a.ifindex)));
+    others
+        .filter(|a| a.ifindex != own)
+        .map(|a| a.address)
+        .filter(|&ip| !is_ours(ip))
+        .collect()
 }
 
 #[cfg(test)]
@@ -39,7 +53,10 @@ mod tests {
         ];
         let devices = [Some(5), Some(6), None];
         let foreign = |at, devices: &[Option<u32>]| -> Vec<String> {
-            foreign_addresses(at, devices, &addresses).iter().map(ToString::to_string).collect()
+            foreign_addresses(at, devices, &addresses)
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         };
         assert_eq!(foreign(0, &devices), ["10.1.2.1"]);
         assert_eq!(foreign(1, &devices), ["10.1.1.1"]);

@@ -79,18 +79,29 @@ impl Lines {
         });
         let has_device = |uplink: &UplinkConfig| uplink.device.is_some();
         let mixed = config.uplinks.iter().any(has_device) && !config.uplinks.iter().all(has_device);
-        let mut lines =
-            Self { lines: lines.collect(), listen: config.node.listen.clone(), own, mixed, handle, netlink, changed, addresses: BTreeSet::new() };
+        let mut lines = Self {
+            lines: lines.collect(),
+            listen: config.node.listen.clone(),
+            own,
+            mixed,
+            handle,
+            netlink,
+            changed,
+            addresses: BTreeSet::new(),
+        };
         let present = lines.netlink.addresses(None).await.unwrap_or_default();
         lines.addresses = present.iter().map(key).collect();
         let links = lines.netlink.links().await.unwrap_or_default();
         for at in 0..lines.lines.len() {
             let name = lines.lines[at].config.name.clone();
             let link = lines.device_of(at, &links);
-            let must = lines.lines[at].config.device.is_none() && lines.lines[at].config.addresses.is_empty();
+            let must = lines.lines[at].config.device.is_none()
+                && lines.lines[at].config.addresses.is_empty();
             let opened = lines.update(at, link.as_ref(), false);
             if must {
-                opened.with_context(|| format!("uplink {name}: cannot listen on {}", lines.listen_text()))?;
+                opened.with_context(|| {
+                    format!("uplink {name}: cannot listen on {}", lines.listen_text())
+                })?;
             }
         }
         lines.tell_foreign(&links).await;
@@ -175,7 +186,9 @@ impl Lines {
     }
 
     async fn read_all(&mut self) {
-        let Ok(links) = self.netlink.links().await else { return };
+        let Ok(links) = self.netlink.links().await else {
+            return;
+        };
         self.tell_foreign(&links).await;
         for at in 0..self.lines.len() {
             let link = self.device_of(at, &links);
@@ -185,9 +198,12 @@ impl Lines {
 
     /// Tells the data thread which addresses are other lines'.
     async fn tell_foreign(&mut self, links: &[Link]) {
-        let Ok(addresses) = self.netlink.addresses(None).await else { return };
-        let devices: Vec<Option<u32>> =
-            (0..self.lines.len()).map(|at| self.device_of(at, links).map(|link| link.index)).collect();
+        let Ok(addresses) = self.netlink.addresses(None).await else {
+            return;
+        };
+        let devices: Vec<Option<u32>> = (0..self.lines.len())
+            .map(|at| self.device_of(at, links).map(|link| link.index))
+            .collect();
         for (at, line) in self.lines.iter_mut().enumerate() {
             let foreign = foreign_addresses(at, &devices, &addresses);
             let request = Request::Foreign(UplinkId(at as u8), foreign.clone());
@@ -234,15 +250,27 @@ impl Lines {
         };
         let state = match line.bound {
             Some(_) => state,
-            None if state.present => UplinkState { present: false, reason: "cannot-listen", ..state },
+            None if state.present => UplinkState {
+                present: false,
+                reason: "cannot-listen",
+                ..state
+            },
             None => state,
         };
-        let news = line.told != Some(UplinkState { readdressed: false, ..state }) || readdressed;
+        let news = line.told
+            != Some(UplinkState {
+                readdressed: false,
+                ..state
+            })
+            || readdressed;
         if sockets.is_some() || news {
             let request = Request::Uplink(UplinkId(at as u8), state, sockets);
             // A full queue is tried again at the next look; the state told stays the old one.
             if self.handle.ask(request).is_ok() {
-                line.told = Some(UplinkState { readdressed: false, ..state });
+                line.told = Some(UplinkState {
+                    readdressed: false,
+                    ..state
+                });
             } else {
                 line.bound = None;
             }
@@ -295,7 +323,12 @@ fn open_sockets(
         if config.addresses.is_empty() || !address.ip().is_unspecified() {
             addresses.push(address);
         } else {
-            addresses.extend(config.addresses.iter().map(|&ip| SocketAddr::new(ip, address.port())));
+            addresses.extend(
+                config
+                    .addresses
+                    .iter()
+                    .map(|&ip| SocketAddr::new(ip, address.port())),
+            );
         }
     }
     let open = |addr| {

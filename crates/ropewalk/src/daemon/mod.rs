@@ -52,7 +52,9 @@ pub fn run(file: &Path, socket: Option<&Path>) -> anyhow::Result<()> {
     }
     // Keys must not end in a core file.
     privilege::disable_core_dumps()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(serve(&config));
     // A look-up that hangs in the system's resolver must not keep us.
     runtime.shutdown_background();
@@ -92,14 +94,26 @@ async fn run_prepared(
     warnings: Vec<String>,
 ) -> anyhow::Result<()> {
     let own = own_interfaces(config, &ports, &netlink).await;
-    let marks: Vec<Option<u32>> = config.uplinks.iter().map(|uplink| setup.mark(&uplink.name)).collect();
+    let marks: Vec<Option<u32>> = config
+        .uplinks
+        .iter()
+        .map(|uplink| setup.mark(&uplink.name))
+        .collect();
     let (events, from_data) = mpsc::channel(MAX_EVENTS);
     let node = build::node(config, &ports)?;
     let taps = ports.into_iter().map(|port| port.tap).collect();
     let (handle, thread) = dataplane::start(node, taps, events)?;
     handle.ask(Request::OwnInterfaces(own.clone()))?;
     let changed = Arc::new(Notify::new());
-    let opened = Lines::open(config, &marks, own.clone(), handle.clone(), netlink.clone(), changed.clone()).await;
+    let opened = Lines::open(
+        config,
+        &marks,
+        own.clone(),
+        handle.clone(),
+        netlink.clone(),
+        changed.clone(),
+    )
+    .await;
     let lines = match opened {
         Ok(lines) => lines,
         Err(error) => {
@@ -109,7 +123,12 @@ async fn run_prepared(
     };
     let backend = Arc::new(Backend::new(config, handle.clone(), warnings));
     let resolver = Resolver::new(config, own, handle.clone(), netlink);
-    let mut daemon = Daemon { setup, handle: handle.clone(), changed, told_missing: Vec::new() };
+    let mut daemon = Daemon {
+        setup,
+        handle: handle.clone(),
+        changed,
+        told_missing: Vec::new(),
+    };
     let ended = tokio::select! {
         result = daemon.watch(&thread) => result,
         result = server.serve(backend.clone()) => result.map_err(Into::into),
@@ -151,7 +170,9 @@ async fn end(handle: &Handle, thread: JoinHandle<anyhow::Result<()>>) -> anyhow:
     if !thread.is_finished() {
         bail!("the data thread does not end");
     }
-    thread.join().map_err(|_| anyhow!("the data thread panicked"))?
+    thread
+        .join()
+        .map_err(|_| anyhow!("the data thread panicked"))?
 }
 
 /// What the control thread does besides answering.
@@ -197,13 +218,19 @@ impl Daemon {
 
     /// The data thread is what counts, so it is what is watched.
     async fn ping(&self) -> anyhow::Result<()> {
-        self.handle.call(Request::Ping).await.context("the data thread does not answer")
+        self.handle
+            .call(Request::Ping)
+            .await
+            .context("the data thread does not answer")
     }
 
     /// Does what has become possible; says once what is still missing.
     async fn look(&mut self) {
         let missing = self.setup.refresh().await;
-        for what in missing.iter().filter(|what| !self.told_missing.contains(what)) {
+        for what in missing
+            .iter()
+            .filter(|what| !self.told_missing.contains(what))
+        {
             tracing::warn!("{what}");
         }
         self.told_missing = missing;

@@ -30,7 +30,10 @@ impl Lines {
         let with_address = |socket: UdpSocket| socket.local_addr().ok().map(|at| (at, socket));
         let sockets = sockets.into_iter().filter_map(with_address).collect();
         let Some(place) = self.0.get_mut(usize::from(uplink.0)) else {
-            return Line { sockets, ..Line::default() };
+            return Line {
+                sockets,
+                ..Line::default()
+            };
         };
         let foreign = place.foreign.clone();
         std::mem::replace(place, Line { sockets, foreign })
@@ -45,7 +48,10 @@ impl Lines {
 
     /// Whether `local` belongs to another line than the one it was reached through.
     pub(super) fn is_foreign(&self, uplink: UplinkId, local: Option<IpAddr>) -> bool {
-        local.is_some_and(|ip| self.get(uplink).is_some_and(|line| line.foreign.contains(&ip)))
+        local.is_some_and(|ip| {
+            self.get(uplink)
+                .is_some_and(|line| line.foreign.contains(&ip))
+        })
     }
 
     /// The socket that can send to `target`.
@@ -54,6 +60,10 @@ impl Lines {
             IpAddr::V4(_) => target.remote.is_ipv4(),
             IpAddr::V6(ip) => ip.is_unspecified() || target.remote.is_ipv6(),
         };
-        self.get(target.uplink)?.sockets.iter().find(fits).map(|(_, socket)| socket)
+        self.get(target.uplink)?
+            .sockets
+            .iter()
+            .find(fits)
+            .map(|(_, socket)| socket)
     }
 }

@@ -30,7 +30,13 @@ pub enum Request {
     /// Learned addresses and the names of their ports.
     Fdb(oneshot::Sender<Vec<(FdbEntry, String)>>),
     /// An order for paths; answers whether there are such paths.
-    Path(usize, UplinkId, Option<SocketAddr>, PathOp, oneshot::Sender<bool>),
+    Path(
+        usize,
+        UplinkId,
+        Option<SocketAddr>,
+        PathOp,
+        oneshot::Sender<bool>,
+    ),
     /// Where a peer may be.
     Endpoints(usize, Vec<Endpoint>),
     /// An uplink came, went or changed; `Some`: with these sockets from now on.
@@ -79,10 +85,12 @@ impl Handle {
     /// # Errors
     /// [`AskError`]; the request is lost then.
     pub fn ask(&self, request: Request) -> Result<(), AskError> {
-        self.requests.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => AskError::Busy,
-            TrySendError::Disconnected(_) => AskError::Gone,
-        })?;
+        self.requests
+            .try_send(request)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => AskError::Busy,
+                TrySendError::Disconnected(_) => AskError::Gone,
+            })?;
         self.waker.wake();
         Ok(())
     }
@@ -91,7 +99,10 @@ impl Handle {
     ///
     /// # Errors
     /// [`AskError`].
-    pub async fn call<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, AskError> {
+    pub async fn call<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, AskError> {
         let (answer, wait) = oneshot::channel();
         self.ask(request(answer))?;
         wait.await.map_err(|_| AskError::Gone)
@@ -109,10 +120,15 @@ pub fn start(
 ) -> std::io::Result<(Handle, JoinHandle<anyhow::Result<()>>)> {
     let (requests, inbox) = sync_channel(MAX_REQUESTS);
     let waker = Waker::new()?;
-    let handle = Handle { requests, waker: waker.clone() };
-    let thread = std::thread::Builder::new().name("data".into()).spawn(move || {
-        sys::thread::precise_timers()?;
-        run::Loop::new(node, taps, inbox, waker, events)?.run()
-    })?;
+    let handle = Handle {
+        requests,
+        waker: waker.clone(),
+    };
+    let thread = std::thread::Builder::new()
+        .name("data".into())
+        .spawn(move || {
+            sys::thread::precise_timers()?;
+            run::Loop::new(node, taps, inbox, waker, events)?.run()
+        })?;
     Ok((handle, thread))
 }

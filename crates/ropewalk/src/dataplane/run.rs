@@ -15,7 +15,11 @@ use sys::{
 };
 use tokio::sync::mpsc;
 
-use super::{Request, Snapshot, lines::Lines, sinks::{Outbox, Ports}};
+use super::{
+    Request, Snapshot,
+    lines::Lines,
+    sinks::{Outbox, Ports},
+};
 
 /// Frames read from one TAP, and receive calls made on one socket, in a wake-up: a flood on one must not starve the rest.
 const FRAMES_PER_WAKE: usize = 128;
@@ -108,7 +112,10 @@ impl Loop {
             for &token in tokens.iter().filter(|&&token| token < TAP_BASE) {
                 self.read_socket(token, now);
             }
-            for &token in tokens.iter().filter(|&&token| (TAP_BASE..WAKER).contains(&token)) {
+            for &token in tokens
+                .iter()
+                .filter(|&&token| (TAP_BASE..WAKER).contains(&token))
+            {
                 self.read_tap((token - TAP_BASE) as usize, now)?;
             }
             if tokens.contains(&WAKER) && matches!(self.serve(now), Next::End) {
@@ -116,11 +123,19 @@ impl Loop {
                 return Ok(());
             }
             // The node wants to be called now and then even if nothing is due: it notices a sleep by that.
-            if due.is_none_or(|due| due <= now) || now.saturating_duration_since(before) >= LONGEST_WAIT {
-                let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
+            if due.is_none_or(|due| due <= now)
+                || now.saturating_duration_since(before) >= LONGEST_WAIT
+            {
+                let mut io = Io {
+                    datagrams: &mut self.outbox,
+                    frames: &mut self.ports,
+                };
                 self.node.handle_timeout(now, wall_unix_nanos(), &mut io);
             }
-            let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
+            let mut io = Io {
+                datagrams: &mut self.outbox,
+                frames: &mut self.ports,
+            };
             self.node.flush(now, &mut io);
             self.outbox.flush();
             self.pass_events_on();
@@ -141,11 +156,17 @@ impl Loop {
                 Err(error) if error.raw_os_error() == Some(EIO) => return Ok(()),
                 Err(error) => {
                     let name = self.ports.taps[at].name();
-                    return Err(anyhow::anyhow!("the device of port {name} is gone: {error}"));
+                    return Err(anyhow::anyhow!(
+                        "the device of port {name} is gone: {error}"
+                    ));
                 }
             };
-            let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
-            self.node.handle_frame(PortIndex(at as u16), &self.frame[..len], now, &mut io);
+            let mut io = Io {
+                datagrams: &mut self.outbox,
+                frames: &mut self.ports,
+            };
+            self.node
+                .handle_frame(PortIndex(at as u16), &self.frame[..len], now, &mut io);
         }
         Ok(())
     }
@@ -158,7 +179,11 @@ impl Loop {
                 let Some((_, socket)) = line.and_then(|line| line.sockets.get(at)) else {
                     return;
                 };
-                let mut slices = self.receive.buffers.each_mut().map(|buffer| IoSliceMut::new(buffer));
+                let mut slices = self
+                    .receive
+                    .buffers
+                    .each_mut()
+                    .map(|buffer| IoSliceMut::new(buffer));
                 socket.recv(&mut slices, &mut self.receive.metas)
             };
             match filled {
@@ -172,19 +197,33 @@ impl Loop {
 
     fn take_received(&mut self, uplink: UplinkId, count: usize, now: Instant) {
         let wall = wall_unix_nanos();
-        for (meta, buffer) in self.receive.metas[..count].iter().zip(&mut self.receive.buffers) {
+        for (meta, buffer) in self.receive.metas[..count]
+            .iter()
+            .zip(&mut self.receive.buffers)
+        {
             // Our own ports carry frames for the peers, never datagrams from them: that would be a loop.
-            if meta.ifindex.is_some_and(|index| self.own_interfaces.contains(&index)) {
+            if meta
+                .ifindex
+                .is_some_and(|index| self.own_interfaces.contains(&index))
+            {
                 continue;
             }
             if self.outbox.lines.is_foreign(uplink, meta.local) {
                 self.outbox.stats.foreign += 1;
                 continue;
             }
-            let arrival = Arrival { uplink, remote: meta.from, local: meta.local };
+            let arrival = Arrival {
+                uplink,
+                remote: meta.from,
+                local: meta.local,
+            };
             for datagram in buffer[..meta.len.min(RECV_BUFFER_SIZE)].chunks_mut(meta.stride) {
-                let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
-                self.node.handle_datagram(&arrival, datagram, now, wall, &mut io);
+                let mut io = Io {
+                    datagrams: &mut self.outbox,
+                    frames: &mut self.ports,
+                };
+                self.node
+                    .handle_datagram(&arrival, datagram, now, wall, &mut io);
             }
         }
     }
@@ -210,7 +249,11 @@ impl Loop {
                 let mut stats = self.outbox.stats.clone();
                 stats.tap_refused = self.ports.refused;
                 let node = self.node.snapshot(now);
-                let _ = answer.send(Snapshot { node, sending: stats, now });
+                let _ = answer.send(Snapshot {
+                    node,
+                    sending: stats,
+                    now,
+                });
             }
             Request::Fdb(answer) => {
                 let _ = answer.send(self.node.fdb(now));
@@ -225,7 +268,9 @@ impl Loop {
             Request::Endpoints(peer, endpoints) => {
                 self.command(NodeCommand::Endpoints(peer, endpoints), now);
             }
-            Request::Uplink(uplink, state, sockets) => self.change_line(uplink, state, sockets, now),
+            Request::Uplink(uplink, state, sockets) => {
+                self.change_line(uplink, state, sockets, now)
+            }
             Request::Foreign(uplink, addresses) => self.outbox.lines.set_foreign(uplink, addresses),
             Request::OwnInterfaces(indexes) => self.own_interfaces = indexes,
             Request::Shutdown => {}
@@ -258,7 +303,10 @@ impl Loop {
     }
 
     fn command(&mut self, command: NodeCommand, now: Instant) -> bool {
-        let mut io = Io { datagrams: &mut self.outbox, frames: &mut self.ports };
+        let mut io = Io {
+            datagrams: &mut self.outbox,
+            frames: &mut self.ports,
+        };
         self.node.handle_command(command, now, &mut io)
     }
 

@@ -43,7 +43,15 @@ struct Batch {
 
 impl Batch {
     fn new() -> Self {
-        Self { target: None, bytes: Vec::new(), used: 0, segment: 0, count: 0, closed: false, stamp: 0 }
+        Self {
+            target: None,
+            bytes: Vec::new(),
+            used: 0,
+            segment: 0,
+            count: 0,
+            closed: false,
+            stamp: 0,
+        }
     }
 
     fn takes(&self, len: usize) -> bool {
@@ -91,7 +99,9 @@ impl Outbox {
 
     fn send(&mut self, at: usize) {
         let batch = &mut self.batches[at];
-        let Some(target) = batch.target.take() else { return };
+        let Some(target) = batch.target.take() else {
+            return;
+        };
         if batch.count > 0 {
             let segment = (batch.count > 1).then_some(batch.segment);
             let contents = &batch.bytes[..batch.used];
@@ -112,7 +122,8 @@ impl Outbox {
                 None => Err(io::ErrorKind::NotConnected.into()),
             };
             if let Err(error) = result {
-                self.stats.note(&target, &error, batch.count as u64, self.now);
+                self.stats
+                    .note(&target, &error, batch.count as u64, self.now);
             }
         }
         let batch = &mut self.batches[at];
@@ -122,7 +133,11 @@ impl Outbox {
     /// The batch to put `len` bytes for `target` into, emptied if need be.
     fn batch_for(&mut self, target: &Target, len: usize) -> usize {
         self.stamp += 1;
-        let at = match self.batches.iter().position(|batch| batch.target.as_ref() == Some(target)) {
+        let at = match self
+            .batches
+            .iter()
+            .position(|batch| batch.target.as_ref() == Some(target))
+        {
             Some(at) => {
                 if !self.batches[at].takes(len) {
                     self.send(at);
@@ -165,13 +180,17 @@ impl DatagramSink for Outbox {
         let batch = &mut self.batches[at];
         let end = batch.used + len;
         if batch.bytes.len() < end {
-            batch.bytes.resize(end.next_power_of_two().min(MAX_BATCH_BYTES).max(end), 0);
+            batch
+                .bytes
+                .resize(end.next_power_of_two().min(MAX_BATCH_BYTES).max(end), 0);
         }
         batch.bytes.get_mut(batch.used..end)
     }
 
     fn commit(&mut self) {
-        let Some((at, len)) = self.open.take() else { return };
+        let Some((at, len)) = self.open.take() else {
+            return;
+        };
         let batch = &mut self.batches[at];
         if batch.count == 0 {
             batch.segment = len;
@@ -192,7 +211,12 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn new(taps: Vec<Tap>) -> Self {
-        Self { taps, refused: 0, bytes: vec![0; 16 << 10], open: None }
+        Self {
+            taps,
+            refused: 0,
+            bytes: vec![0; 16 << 10],
+            open: None,
+        }
     }
 }
 
@@ -207,7 +231,9 @@ impl FrameSink for Ports {
     }
 
     fn commit(&mut self) {
-        let Some((at, len)) = self.open.take() else { return };
+        let Some((at, len)) = self.open.take() else {
+            return;
+        };
         if self.taps[at].write(&self.bytes[..len]).is_err() {
             self.refused += 1; // the device is down, or its queue full
         }

@@ -25,7 +25,12 @@ impl Interrupt {
         // Here and not in the thread: a signal that comes before it runs counts too.
         let signals = {
             let _inside = runtime.enter();
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal)
+            [
+                SignalKind::interrupt(),
+                SignalKind::terminate(),
+                SignalKind::hangup(),
+            ]
+            .map(signal)
         };
         let [mut interrupted, mut terminated, mut hung_up] = signals;
         let work = move || {

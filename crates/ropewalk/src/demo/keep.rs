@@ -56,7 +56,10 @@ fn typed() -> Option<Receiver<String>> {
             }
         }
     };
-    std::thread::Builder::new().name("typed".into()).spawn(work).ok()?;
+    std::thread::Builder::new()
+        .name("typed".into())
+        .spawn(work)
+        .ok()?;
     Some(receiver)
 }
 

@@ -18,6 +18,9 @@ use interrupt::Interrupt;
 use progress::{Progress, Stream};
 use scene::{Line, Scene};
 
+/// As important as a gateway is among what runs on a machine; setpriority(2).
+const NICE: i32 = -10;
+
 /// What the user asks of a demo.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
@@ -43,6 +46,9 @@ pub fn pair(options: Options) -> Result<bool> {
     };
     let progress = Progress::new(stream);
     introduce(&progress)?;
+    // The daemons inherit it. It shall show how lines fail, not how busy this machine is; who may
+    // not raise it sees more of that.
+    let _ = rustix::process::setpriority_process(None, NICE);
     // Names are seen by everyone on the machine, so they are for those who want to look around.
     let mut scene = Scene::set_up(options.keep && is_root)?;
     let report = script::play(&mut scene, &progress, &interrupt)?;
@@ -77,7 +83,11 @@ fn prepare() -> Result<bool> {
     })?;
     let missing = sys::privilege::missing();
     if !missing.is_empty() {
-        bail!("the demo cannot run here:\n{}{}", missing.join("\n"), advice(is_root));
+        bail!(
+            "the demo cannot run here:\n{}{}",
+            missing.join("\n"),
+            advice(is_root)
+        );
     }
     Ok(is_root)
 }

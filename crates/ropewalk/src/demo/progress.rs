@@ -63,7 +63,10 @@ impl Progress {
 
     /// Says a line that stays, with the time since the start.
     pub(super) fn say(&self, text: &str) -> Result<()> {
-        self.line(&format!("{:5.1} s  {text}", self.start.elapsed().as_secs_f64()))
+        self.line(&format!(
+            "{:5.1} s  {text}",
+            self.start.elapsed().as_secs_f64()
+        ))
     }
 
     /// Says a line that stays, as it is.

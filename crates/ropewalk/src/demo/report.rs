@@ -80,9 +80,13 @@ impl Event {
             true => Verdict::Missed,
             false => Verdict::Met,
         };
-        let gap = self.goal.gap.map(|goal| Verdict::of(self.felt.outage(), goal));
+        let gap = self
+            .goal
+            .gap
+            .map(|goal| Verdict::of(self.felt.outage(), goal));
         let ready = self.goal.ready.map(|goal| {
-            self.ready.map_or(Verdict::Missed, |ready| Verdict::of(ready, goal))
+            self.ready
+                .map_or(Verdict::Missed, |ready| Verdict::of(ready, goal))
         });
         [
             gap,
@@ -168,7 +172,10 @@ impl Report {
     }
 
     fn missed(&self) -> Vec<&'static str> {
-        let missed = self.events.iter().filter(|event| event.verdict() == Verdict::Missed);
+        let missed = self
+            .events
+            .iter()
+            .filter(|event| event.verdict() == Verdict::Missed);
         missed.map(|event| event.what).collect()
     }
 
@@ -199,11 +206,18 @@ impl Report {
         let took = self.elapsed.as_secs_f64();
         if missed.is_empty() {
             let passed = paint("PASSED", AnsiColor::Green, style);
-            let _ = writeln!(out, "{passed}: all within {ALLOWANCE} x the goals, in {took:.0} s.");
+            let _ = writeln!(
+                out,
+                "{passed}: all within {ALLOWANCE} x the goals, in {took:.0} s."
+            );
             return out;
         }
         let failed = paint("FAILED", AnsiColor::Red, style);
-        let _ = writeln!(out, "{failed}: beyond {ALLOWANCE} x the goal: {}.", missed.join("; "));
+        let _ = writeln!(
+            out,
+            "{failed}: beyond {ALLOWANCE} x the goal: {}.",
+            missed.join("; ")
+        );
         if let Some(quiet) = self.events.first()
             && quiet.felt.outage() > BUSY
         {
@@ -379,8 +393,14 @@ mod tests {
             ready: Some(2000 * MS),
             ..Goal::default()
         };
-        assert_eq!(event(900 * MS, 0, Some(1999 * MS), back).verdict(), Verdict::Met);
-        assert_eq!(event(MS, 0, Some(3999 * MS), back).verdict(), Verdict::Allowed);
+        assert_eq!(
+            event(900 * MS, 0, Some(1999 * MS), back).verdict(),
+            Verdict::Met
+        );
+        assert_eq!(
+            event(MS, 0, Some(3999 * MS), back).verdict(),
+            Verdict::Allowed
+        );
         assert_eq!(event(MS, 1, Some(MS), back).verdict(), Verdict::Missed);
         assert_eq!(event(MS, 0, None, back).verdict(), Verdict::Missed);
         let mut twice = event(MS, 0, Some(MS), back);
@@ -397,10 +417,16 @@ mod tests {
         let good = report(vec![event(MS, 0, None, lossless)]);
         assert!(good.passed());
         assert!(good.text(Style::Plain).contains("PASSED"));
-        let bad = report(vec![event(MS, 0, None, lossless), event(MS, 3, None, lossless)]);
+        let bad = report(vec![
+            event(MS, 0, None, lossless),
+            event(MS, 3, None, lossless),
+        ]);
         assert!(!bad.passed());
         let text = bad.text(Style::Plain);
-        assert!(text.contains("FAILED") && text.contains("something happens"), "{text}");
+        assert!(
+            text.contains("FAILED") && text.contains("something happens"),
+            "{text}"
+        );
         assert!(!text.contains("is busy"), "{text}");
         assert_eq!(bad.json()["passed"], false);
         assert_eq!(bad.json()["missed"][0], "something happens");
@@ -414,9 +440,15 @@ mod tests {
         };
         let report = report(vec![event(43 * MS, 2, None, goal)]);
         let plain = report.text(Style::Plain);
-        assert!(plain.chars().all(|c| c == '\n' || !c.is_control()), "{plain}");
+        assert!(
+            plain.chars().all(|c| c == '\n' || !c.is_control()),
+            "{plain}"
+        );
         assert!(report.text(Style::Coloured).contains('\x1b'));
-        let lines: Vec<&str> = plain.lines().filter(|line| line.starts_with(['e', 's'])).collect();
+        let lines: Vec<&str> = plain
+            .lines()
+            .filter(|line| line.starts_with(['e', 's']))
+            .collect();
         let [header, row] = lines[..] else {
             panic!("{plain}")
         };

@@ -83,9 +83,12 @@ pub(super) struct View {
 impl View {
     /// Whether both ends say that the other is up.
     pub(super) fn up(&self) -> bool {
-        self.ends
-            .iter()
-            .all(|status| status.peers.iter().any(|peer| peer.state == crate::status::PeerState::Up))
+        self.ends.iter().all(|status| {
+            status
+                .peers
+                .iter()
+                .any(|peer| peer.state == crate::status::PeerState::Up)
+        })
     }
 
     /// Whether both ends can use a line.
@@ -250,8 +253,12 @@ fn cable(hosts: &[Namespace; 2], line: Line) -> Result<Cable> {
         profile: Profile::line(line.megabits().into(), line.round_trip_ms() / 2),
         ..CableOptions::default()
     };
-    let cable = Cable::join(Plug::new(a, line.name()), Plug::new(b, line.name()), options)
-        .with_context(|| format!("make {}", line.text()))?;
+    let cable = Cable::join(
+        Plug::new(a, line.name()),
+        Plug::new(b, line.name()),
+        options,
+    )
+    .with_context(|| format!("make {}", line.text()))?;
     for end in [End::A, End::B] {
         cable.address(end, &format!("{}/24", line.address(end)))?;
     }

@@ -5,10 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
+use lab::cable::LineStats;
 use lab::echo::{self, EchoOptions};
 use lab::meter::MeterReport;
 use lab::transfer::{self, TcpOptions, TcpReport};
-use lab::cable::LineStats;
 use lab::{Direction, End, Meter, MeterOptions, Namespace, Way};
 
 use super::interrupt::Interrupt;
@@ -52,7 +52,11 @@ struct Mark {
 }
 
 /// Plays everything and reports it.
-pub(super) fn play(scene: &mut Scene, progress: &Progress, interrupt: &Interrupt) -> Result<Report> {
+pub(super) fn play(
+    scene: &mut Scene,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<Report> {
     let start = Instant::now();
     let mut script = Script {
         scene,
@@ -153,7 +157,9 @@ impl Script<'_> {
             thread::sleep(STEP);
             self.show();
         }
-        let report: TcpReport = worker.join().map_err(|_| anyhow!("the transfer panicked"))??;
+        let report: TcpReport = worker
+            .join()
+            .map_err(|_| anyhow!("the transfer panicked"))??;
         self.interrupt.check()?;
         let megabits = report.goodput_bps / 1e6;
         self.progress.say(&format!(
@@ -176,7 +182,8 @@ impl Script<'_> {
         let meter = Meter::start(a, b, options)?;
         meter.wait_flowing(PATIENCE)?;
         self.meter = Some(meter);
-        self.progress.say("from here on 1000 packets a second each way; gaps A to B / B to A:")?;
+        self.progress
+            .say("from here on 1000 packets a second each way; gaps A to B / B to A:")?;
         // The transfers' queues drain first.
         self.rest(Duration::from_millis(1000))?;
         self.mark("nothing, for 2 s", lossless(), NOTHING);
@@ -187,7 +194,9 @@ impl Script<'_> {
     fn line_one_dies(&mut self) -> Result<()> {
         self.mark("line 1, in use, dies silently", gap_of(100), RESTART);
         self.scene.cable(Line::One).cut(Way::Both);
-        self.wait("line 2 does not take over", |view| view.carries_alone(Line::Two))?;
+        self.wait("line 2 does not take over", |view| {
+            view.carries_alone(Line::Two)
+        })?;
         self.rest(AFTER)?;
         self.told(None)
     }
@@ -195,7 +204,9 @@ impl Script<'_> {
     fn line_one_returns(&mut self) -> Result<()> {
         self.mark("line 1 returns, is used after", back(), UNKNOWN);
         self.scene.cable(Line::One).heal();
-        let ready = self.wait("line 1 is not used again", |view| view.carries_alone(Line::One))?;
+        let ready = self.wait("line 1 is not used again", |view| {
+            view.carries_alone(Line::One)
+        })?;
         self.rest(AFTER)?;
         self.told(Some(ready))
     }
@@ -249,7 +260,9 @@ impl Script<'_> {
         self.scene.move_a()?;
         let ready = self.wait("line 1 does not follow A's new address", View::moved)?;
         // And is not left for good.
-        self.wait("line 1 carries no more", |view| view.carries_alone(Line::One))?;
+        self.wait("line 1 carries no more", |view| {
+            view.carries_alone(Line::One)
+        })?;
         self.rest(AFTER)?;
         self.told(Some(ready))
     }
@@ -271,8 +284,11 @@ impl Script<'_> {
         };
         mark.ready = ready;
         let felt = meter.report_since(mark.from);
-        let after = ready.map_or(String::new(), |ready| format!(" {:.1} s", ready.as_secs_f64()));
-        self.progress.say(&format!("{}{after}: {}", mark.what, felt_text(&felt)))
+        let after = ready.map_or(String::new(), |ready| {
+            format!(" {:.1} s", ready.as_secs_f64())
+        });
+        self.progress
+            .say(&format!("{}{after}: {}", mark.what, felt_text(&felt)))
     }
 
     /// The stretches of time between the marks, after the last packets have arrived.
@@ -388,7 +404,10 @@ impl Rates {
         let now = Instant::now();
         let bytes = Line::BOTH.map(|line| {
             let stats = |direction| -> LineStats { scene.cable(line).stats(direction) };
-            Direction::BOTH.map(|direction| stats(direction).delivered_bytes).iter().sum::<u64>()
+            Direction::BOTH
+                .map(|direction| stats(direction).delivered_bytes)
+                .iter()
+                .sum::<u64>()
         });
         let Some((then, before)) = self.last else {
             self.last = Some((now, bytes));

@@ -12,7 +12,9 @@ pub(crate) enum UplinkChange<'a> {
     /// No device or no carrier.
     Lost { reason: &'static str },
     /// There again, or with another MTU: `mtu_limit` tells the largest UDP payload towards an address.
-    Back { mtu_limit: &'a dyn Fn(std::net::SocketAddr) -> u16 },
+    Back {
+        mtu_limit: &'a dyn Fn(std::net::SocketAddr) -> u16,
+    },
     /// It has other addresses or routes than before.
     Readdressed,
 }
@@ -36,7 +38,12 @@ impl Link {
     }
 
     /// Our uplink came, went, or changed its address.
-    pub(crate) fn on_uplink(&mut self, uplink: UplinkId, change: UplinkChange, context: &mut Context<'_>) {
+    pub(crate) fn on_uplink(
+        &mut self,
+        uplink: UplinkId,
+        change: UplinkChange,
+        context: &mut Context<'_>,
+    ) {
         for at in 0..self.paths.len() {
             if self.paths[at].uplink != uplink {
                 continue;
@@ -66,7 +73,13 @@ impl Link {
     }
 
     /// An order for one path, ours or the peer's.
-    pub(crate) fn on_order(&mut self, at: usize, admin: Admin, version: u32, context: &mut Context<'_>) {
+    pub(crate) fn on_order(
+        &mut self,
+        at: usize,
+        admin: Admin,
+        version: u32,
+        context: &mut Context<'_>,
+    ) {
         let path = &mut self.paths[at];
         let was = path.admin;
         path.admin = admin;
@@ -88,7 +101,11 @@ impl Link {
         }
         self.status.changed(context.now);
         let path = &self.paths[at];
-        let reason = if admin == Admin::Drained { "ordered-drain" } else { path.live.reason() };
+        let reason = if admin == Admin::Drained {
+            "ordered-drain"
+        } else {
+            path.live.reason()
+        };
         context.events.push(Event::Path {
             uplink: path.uplink,
             remote: path.remote,

@@ -7,13 +7,7 @@ use wire::{
     payload::Payload,
 };
 
-use crate::{
-    assembly::Refused,
-    drops::Drop,
-    liveness::State,
-    params::BASE_MTU,
-    sink::Arrival,
-};
+use crate::{assembly::Refused, drops::Drop, liveness::State, params::BASE_MTU, sink::Arrival};
 
 use super::{Context, Link};
 
@@ -72,7 +66,8 @@ impl Link {
             context.drops.count(Drop::Malformed);
             return outcome;
         };
-        let mut asks = self.on_controls(payload.control, path, opened.arrival, &mut outcome, context);
+        let mut asks =
+            self.on_controls(payload.control, path, opened.arrival, &mut outcome, context);
         if let (Some(at), Some(pieces)) = (path, payload.records) {
             asks.ack = true;
             outcome.frames = true;
@@ -81,7 +76,9 @@ impl Link {
             self.on_pieces(pieces, deliver, context);
         }
         if let (Some(at), true) = (path, asks.ack) {
-            self.paths[at].acks.on_eliciting(asks.urgent, asks.elsewhere, context.now);
+            self.paths[at]
+                .acks
+                .on_eliciting(asks.urgent, asks.elsewhere, context.now);
         }
         outcome
     }
@@ -108,10 +105,21 @@ impl Link {
                     asks.elsewhere |= echo_elsewhere;
                 }
                 Control::Ack(ack) => self.on_ack(&ack, path, context),
-                Control::Challenge { token, uplink, path, role } => {
+                Control::Challenge {
+                    token,
+                    uplink,
+                    path,
+                    role,
+                } => {
                     self.on_challenge(token, uplink, path, role, arrival, context);
                 }
-                Control::Response { token, uplink, path, role, .. } => {
+                Control::Response {
+                    token,
+                    uplink,
+                    path,
+                    role,
+                    ..
+                } => {
                     self.on_response(token, uplink, path, role, context);
                 }
                 Control::Status { sequence, paths } => {
@@ -148,7 +156,9 @@ impl Link {
             }
         }
         self.counters.rx_frames += delivered;
-        context.drops.add(Drop::ReassemblyEvicted, self.assembly.take_evicted());
+        context
+            .drops
+            .add(Drop::ReassemblyEvicted, self.assembly.take_evicted());
     }
 
     fn on_ack(&mut self, ack: &Ack<'_>, came_on: Option<usize>, context: &mut Context<'_>) {
@@ -159,7 +169,9 @@ impl Link {
         let path = &mut self.paths[at];
         let delay = Duration::from_micros(u64::from(ack.delay_us));
         let patience = path.round_trip();
-        let result = path.flight.acknowledge(ack.ranges(), patience, BASE_MTU, &mut path.swallowed);
+        let result = path
+            .flight
+            .acknowledge(ack.ranges(), patience, BASE_MTU, &mut path.swallowed);
         if result.newly_acked > 0 || came_on == Some(at) {
             path.answered_here = came_on == Some(at);
         }
@@ -176,12 +188,17 @@ impl Link {
             path.mtu.on_acked(size, now);
         }
         path.mtu.on_arrived(result.largest_acked_size);
-        path.swallowed.retain(|&(size, _)| size > result.largest_acked_size);
+        path.swallowed
+            .retain(|&(size, _)| size > result.largest_acked_size);
         path.mtu.on_full_size_lost(&result.big_lost, now);
         if let Some(sequence) = result.status_acked {
             self.status.on_acked(sequence);
         }
-        if result.newly_acked > 0 && path.live.is_news(came_on == Some(at), result.newest_sent_at) {
+        if result.newly_acked > 0
+            && path
+                .live
+                .is_news(came_on == Some(at), result.newest_sent_at)
+        {
             self.on_answer(at, now, context);
         }
         self.check_black_hole(at, context);
@@ -221,7 +238,10 @@ impl Link {
         if !path.mtu.fell_into_black_hole(context.now) {
             return;
         }
-        context.events.push(crate::Event::MtuBlackHole { uplink: path.uplink, remote: path.remote });
+        context.events.push(crate::Event::MtuBlackHole {
+            uplink: path.uplink,
+            remote: path.remote,
+        });
         let mut parts: Vec<_> = path.swallowed.drain(..).map(|(_, part)| part).collect();
         path.discard_open_into(&mut parts);
         path.flight.take_outstanding(&mut parts);
@@ -248,7 +268,10 @@ impl Link {
                 // Acknowledgements of a free line do not cost money on a metered one.
                 self.paths[other].role() <= path.role() || !path.live_and_well()
             });
-        let Some(header) = self.paths[at].acks.header(self.paths[at].id, now, self.epoch) else {
+        let Some(header) = self.paths[at]
+            .acks
+            .header(self.paths[at].id, now, self.epoch)
+        else {
             return;
         };
         self.paths[at].acknowledge_here(&header, &mut context.sending());

@@ -46,11 +46,18 @@ pub(crate) struct LocalUplinks {
 
 impl LocalUplinks {
     pub(crate) fn role(&self, uplink: UplinkId) -> RoleCode {
-        self.roles.get(usize::from(uplink.0)).copied().unwrap_or_default()
+        self.roles
+            .get(usize::from(uplink.0))
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(crate) fn limit(&self, uplink: UplinkId, remote: SocketAddr) -> u16 {
-        let (v4, v6) = self.limits.get(usize::from(uplink.0)).copied().unwrap_or((1472, 1452));
+        let (v4, v6) = self
+            .limits
+            .get(usize::from(uplink.0))
+            .copied()
+            .unwrap_or((1472, 1452));
         if remote.is_ipv4() { v4 } else { v6 }
     }
 }
@@ -67,18 +74,31 @@ impl Link {
     ) {
         let known = moves.or_else(|| self.path_at(uplink, remote));
         let (token, path, role) = self.ask(uplink, remote, local, moves, known, context);
-        let target = Target { uplink, remote, local };
-        self.lobby.send_aside(target, &mut context.sending(), |out| {
-            put_challenge(out, token, uplink.0, path, role);
-        });
+        let target = Target {
+            uplink,
+            remote,
+            local,
+        };
+        self.lobby
+            .send_aside(target, &mut context.sending(), |out| {
+                put_challenge(out, token, uplink.0, path, role);
+            });
     }
 
     fn tell_id(&mut self, at: usize, asked: &Asked, context: &mut Context<'_>) {
         let (uplink, remote, local) = (asked.uplink, asked.remote, asked.local);
         let (token, path, role) = self.ask(uplink, remote, local, None, Some(at), context);
-        self.lobby.send_aside(Target { uplink, remote, local }, &mut context.sending(), |out| {
-            put_challenge(out, token, uplink.0, path, role);
-        });
+        self.lobby.send_aside(
+            Target {
+                uplink,
+                remote,
+                local,
+            },
+            &mut context.sending(),
+            |out| {
+                put_challenge(out, token, uplink.0, path, role);
+            },
+        );
     }
 
     fn ask(
@@ -91,23 +111,36 @@ impl Link {
         context: &Context<'_>,
     ) -> (u64, u8, RoleCode) {
         let now = context.now;
-        self.asked.retain(|asked| now.saturating_duration_since(asked.at) < ASKED_LIFE);
+        self.asked
+            .retain(|asked| now.saturating_duration_since(asked.at) < ASKED_LIFE);
         if self.asked.len() >= MAX_ASKED {
             self.asked.remove(0);
         }
         let token = self.rng.next_u64();
         let named = known.map_or(0, |at| self.paths[at].id);
-        self.asked.push(Asked { token, uplink, remote, local, at: now, moves, named });
+        self.asked.push(Asked {
+            token,
+            uplink,
+            remote,
+            local,
+            at: now,
+            moves,
+            named,
+        });
         (token, named, context.uplinks.role(uplink))
     }
 
     /// The path of `uplink` whose peer is at `remote` now.
     pub(crate) fn path_at(&self, uplink: UplinkId, remote: SocketAddr) -> Option<usize> {
-        self.paths.iter().position(|path| path.uplink == uplink && path.remote == remote)
+        self.paths
+            .iter()
+            .position(|path| path.uplink == uplink && path.remote == remote)
     }
 
     fn path_of_pair(&self, uplink: UplinkId, remote_uplink: u8) -> Option<usize> {
-        self.paths.iter().position(|path| path.uplink == uplink && path.remote_uplink == remote_uplink)
+        self.paths
+            .iter()
+            .position(|path| path.uplink == uplink && path.remote_uplink == remote_uplink)
     }
 
     /// The path of a pair of uplinks, made if this end may (`claimed`: the id that the peer names, 0 for none).
@@ -121,14 +154,27 @@ impl Link {
         if let Some(at) = self.path_of_pair(arrival.uplink, remote_uplink) {
             return Some(at);
         }
-        let id = if self.we_are_lower { self.allocate_id()? } else { claimed };
+        let id = if self.we_are_lower {
+            self.allocate_id()?
+        } else {
+            claimed
+        };
         if id == 0 || self.by_id(id).is_some() {
             return None;
         }
-        let mut path = Path::new(id, arrival.uplink, remote_uplink, arrival.remote, context.now);
+        let mut path = Path::new(
+            id,
+            arrival.uplink,
+            remote_uplink,
+            arrival.remote,
+            context.now,
+        );
         path.local = arrival.local;
         path.local_role = context.uplinks.role(arrival.uplink);
-        path.mtu.set_limit(context.uplinks.limit(arrival.uplink, arrival.remote), context.now);
+        path.mtu.set_limit(
+            context.uplinks.limit(arrival.uplink, arrival.remote),
+            context.now,
+        );
         self.add_path(path)
     }
 
@@ -164,17 +210,30 @@ impl Link {
                 && asked.remote == arrival.remote
                 && now.saturating_duration_since(asked.at) < ASK_AGAIN
         });
-        let back = (!proven && !asked_lately)
-            .then(|| self.ask(arrival.uplink, arrival.remote, arrival.local, None, at, context));
+        let back = (!proven && !asked_lately).then(|| {
+            self.ask(
+                arrival.uplink,
+                arrival.remote,
+                arrival.local,
+                None,
+                at,
+                context,
+            )
+        });
         let id = at.map_or(0, |at| self.paths[at].id);
         let our_role = context.uplinks.role(arrival.uplink);
-        let target = Target { uplink: arrival.uplink, remote: arrival.remote, local: arrival.local };
-        self.lobby.send_aside(target, &mut context.sending(), |out| {
-            put_response(out, token, arrival.uplink.0, id, our_role, arrival.remote);
-            if let Some((token, path, role)) = back {
-                put_challenge(out, token, arrival.uplink.0, path, role);
-            }
-        });
+        let target = Target {
+            uplink: arrival.uplink,
+            remote: arrival.remote,
+            local: arrival.local,
+        };
+        self.lobby
+            .send_aside(target, &mut context.sending(), |out| {
+                put_response(out, token, arrival.uplink.0, id, our_role, arrival.remote);
+                if let Some((token, path, role)) = back {
+                    put_challenge(out, token, arrival.uplink.0, path, role);
+                }
+            });
     }
 
     /// An address proved to be the peer. Returns the address that answered.
@@ -193,7 +252,11 @@ impl Link {
         if self.proven.len() < MAX_ASKED {
             self.proven.push((asked.uplink, asked.remote));
         }
-        let from = Arrival { uplink: asked.uplink, remote: asked.remote, local: asked.local };
+        let from = Arrival {
+            uplink: asked.uplink,
+            remote: asked.remote,
+            local: asked.local,
+        };
         let Some(at) = self.path_for(&from, remote_uplink, claimed, context) else {
             return;
         };
@@ -217,7 +280,8 @@ impl Link {
         let path = &mut self.paths[at];
         path.agreed = true;
         // A first idea of the delay, so that a slow line is not taken for a silent one.
-        path.estimator.seed(context.now.saturating_duration_since(asked.at), context.now);
+        path.estimator
+            .seed(context.now.saturating_duration_since(asked.at), context.now);
         let changed = path.admin != Admin::Down && path.live.on_answer(context.now);
         if changed {
             path.estimator.forget_loss();
@@ -229,17 +293,32 @@ impl Link {
     }
 
     /// A datagram of a path came from an address that is not the path's: ask it to prove itself before anything goes there.
-    pub(super) fn on_new_address(&mut self, at: usize, arrival: &Arrival, context: &mut Context<'_>) {
+    pub(super) fn on_new_address(
+        &mut self,
+        at: usize,
+        arrival: &Arrival,
+        context: &mut Context<'_>,
+    ) {
         let now = context.now;
         let path = &mut self.paths[at];
         let pending = path.moving.filter(|moving| {
-            moving.remote == arrival.remote && now.saturating_duration_since(moving.asked) < ASK_AGAIN
+            moving.remote == arrival.remote
+                && now.saturating_duration_since(moving.asked) < ASK_AGAIN
         });
         if pending.is_some() {
             return;
         }
-        path.moving = Some(crate::path::Moving { remote: arrival.remote, asked: now });
-        self.challenge(arrival.uplink, arrival.remote, arrival.local, Some(at), context);
+        path.moving = Some(crate::path::Moving {
+            remote: arrival.remote,
+            asked: now,
+        });
+        self.challenge(
+            arrival.uplink,
+            arrival.remote,
+            arrival.local,
+            Some(at),
+            context,
+        );
     }
 
     fn move_to(&mut self, at: usize, to: &Arrival, context: &mut Context<'_>) {
@@ -247,10 +326,15 @@ impl Link {
         let from = std::mem::replace(&mut path.remote, to.remote);
         path.local = to.local;
         path.moving = None;
-        path.mtu.set_limit(context.uplinks.limit(to.uplink, to.remote), context.now);
+        path.mtu
+            .set_limit(context.uplinks.limit(to.uplink, to.remote), context.now);
         path.mtu.start_again(context.now);
         path.estimator.start_again(context.now);
-        context.events.push(Event::Moved { uplink: to.uplink, from, to: to.remote });
+        context.events.push(Event::Moved {
+            uplink: to.uplink,
+            from,
+            to: to.remote,
+        });
         self.rank(context.now);
         self.reinject(at, context);
         // What was sent to the old address will never be acknowledged; its age must not be held against the new one.

@@ -66,7 +66,12 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) fn sending(&mut self) -> Sending<'_> {
-        Sending { now: self.now, key: self.key, sink: self.sink, drops: self.drops }
+        Sending {
+            now: self.now,
+            key: self.key,
+            sink: self.sink,
+            drops: self.drops,
+        }
     }
 }
 
@@ -168,7 +173,12 @@ impl Link {
         self.counters.tx_frames += 1;
         self.history.push(number, frame, flow, false, now);
         for path in chosen.into_iter().flatten() {
-            let all = Carried { record: number, offset: 0, len: frame.len() as u32, again: 0 };
+            let all = Carried {
+                record: number,
+                offset: 0,
+                len: frame.len() as u32,
+                again: 0,
+            };
             self.paths[path].append(all, false, frame, &mut context.sending());
         }
         true
@@ -201,12 +211,18 @@ impl Link {
 
     /// The slowest round trip, for how long old keys stay.
     pub(crate) fn slowest_round_trip(&self) -> Duration {
-        self.paths.iter().filter_map(|path| path.estimator.round_trip()).max().unwrap_or_default()
+        self.paths
+            .iter()
+            .filter_map(|path| path.estimator.round_trip())
+            .max()
+            .unwrap_or_default()
     }
 
     /// Where a handshake for new keys goes: the best path's address.
     pub(crate) fn best_target(&self) -> Option<crate::sink::Target> {
-        self.scheduler.best_except(None).map(|path| self.paths[path].target())
+        self.scheduler
+            .best_except(None)
+            .map(|path| self.paths[path].target())
     }
 
     /// Ranks the paths anew; call after any of them changed.
@@ -257,14 +273,21 @@ impl Link {
     /// Why a usable path carries nothing.
     pub(crate) fn excluded(&self, path: usize) -> Option<&'static str> {
         let usable = self.paths[path].usable();
-        usable.then(|| self.scheduler.excluded(path)).flatten().map(crate::scheduler::Excluded::as_str)
+        usable
+            .then(|| self.scheduler.excluded(path))
+            .flatten()
+            .map(crate::scheduler::Excluded::as_str)
     }
 
     /// Whether `uplink` and every uplink of the peer have a path for which `good` holds. Then another address over `uplink` can
     /// at best be a second way between the same ends.
     pub(crate) fn covers(&self, uplink: UplinkId, good: impl Fn(&Path) -> bool) -> bool {
         let mut ours = self.paths.iter().filter(|path| good(path));
-        let reaches = |id: u8| self.paths.iter().any(|path| path.remote_uplink == id && good(path));
+        let reaches = |id: u8| {
+            self.paths
+                .iter()
+                .any(|path| path.remote_uplink == id && good(path))
+        };
         ours.any(|path| path.uplink == uplink) && self.peer_uplinks.iter().all(|&id| reaches(id))
     }
 
@@ -274,7 +297,9 @@ impl Link {
     }
 
     fn carrying(&self) -> u32 {
-        (0..self.paths.len()).filter(|&path| self.scheduler.carries(path)).fold(0, |set, path| set | 1 << path)
+        (0..self.paths.len())
+            .filter(|&path| self.scheduler.carries(path))
+            .fold(0, |set, path| set | 1 << path)
     }
 
     fn by_id(&self, id: u8) -> Option<usize> {
@@ -302,15 +327,25 @@ impl Link {
 
     /// Whether `at` is the only path left that frames could use.
     fn is_last(&self, at: usize) -> bool {
-        !self.paths.iter().enumerate().any(|(other, path)| other != at && path.usable())
+        !self
+            .paths
+            .iter()
+            .enumerate()
+            .any(|(other, path)| other != at && path.usable())
     }
 
     /// Whether the silence of `at` may be the peer's own: no other path is usable, or none has answered since it fell silent.
     fn is_alone(&self, at: usize) -> bool {
         let path = &self.paths[at];
-        let mut others = self.paths.iter().enumerate().filter(|&(other, _)| other != at);
+        let mut others = self
+            .paths
+            .iter()
+            .enumerate()
+            .filter(|&(other, _)| other != at);
         match path.live.state() {
-            State::Suspect => !others.any(|(_, other)| other.live.last_answer() > path.live.since()),
+            State::Suspect => {
+                !others.any(|(_, other)| other.live.last_answer() > path.live.since())
+            }
             _ => self.is_last(at),
         }
     }
@@ -336,10 +371,23 @@ impl Link {
 
     /// Memory that grows with traffic, bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.history.memory()
+        let paths = self.paths.iter();
+        let flights: usize = paths
+            .map(|path| {
+                path.flight.memory() + path.swallowed.capacity() * size_of::<(u16, Carried)>()
+            })
+            .sum();
+        self.history.memory() + self.assembly.memory() + flights
     }
 
-    fn on_arrival(&mut self, at: usize, number: u64, size: usize, arrival: &Arrival, context: &mut Context<'_>) -> bool {
+    fn on_arrival(
+        &mut self,
+        at: usize,
+        number: u64,
+        size: usize,
+        arrival: &Arrival,
+        context: &mut Context<'_>,
+    ) -> bool {
         let path = &mut self.paths[at];
         let newest = path.replay.highest().is_none_or(|highest| number > highest);
         if path.replay.accept(number).is_err() {

@@ -32,13 +32,18 @@ impl Link {
                 context.drops.count(Drop::ReinjectionMissed);
                 continue;
             };
-            let chosen = self.scheduler.choose(kept.flow, kept.bytes.len(), context.now)[0];
+            let chosen = self
+                .scheduler
+                .choose(kept.flow, kept.bytes.len(), context.now)[0];
             let Some(path) = chosen else {
                 context.drops.count(Drop::NoUsablePath);
                 continue;
             };
             self.counters.reinjected += 1;
-            let again = Carried { again: part.again + 1, ..*part };
+            let again = Carried {
+                again: part.again + 1,
+                ..*part
+            };
             self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
         }
     }

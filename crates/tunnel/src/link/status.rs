@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use wire::control::{Admin, PathStatus, StatusIter, put_status};
 
-use crate::{
-    liveness::State,
-    params::STATUS_REPEAT,
-};
+use crate::{liveness::State, params::STATUS_REPEAT};
 
 use super::{Context, Link};
 
@@ -24,7 +21,12 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(_now: Instant) -> Self {
-        Self { sequence: 0, acked: 0, due: None, pause: STATUS_REPEAT }
+        Self {
+            sequence: 0,
+            acked: 0,
+            due: None,
+            pause: STATUS_REPEAT,
+        }
     }
 
     /// Something the peer ought to know is different.
@@ -67,7 +69,11 @@ impl Link {
             })
             .collect();
         let sequence = self.status.sequence;
-        for path in self.paths.iter_mut().filter(|path| path.answers() || path.tells_of_order(now)) {
+        for path in self
+            .paths
+            .iter_mut()
+            .filter(|path| path.answers() || path.tells_of_order(now))
+        {
             path.control(true, &mut context.sending(), |out| {
                 put_status(out, sequence, entries.iter().copied());
             });
@@ -78,7 +84,12 @@ impl Link {
     }
 
     /// The peer told how it sees the paths.
-    pub(super) fn on_status(&mut self, sequence: u32, entries: StatusIter<'_>, context: &mut Context<'_>) {
+    pub(super) fn on_status(
+        &mut self,
+        sequence: u32,
+        entries: StatusIter<'_>,
+        context: &mut Context<'_>,
+    ) {
         if self.peer_status.is_some_and(|seen| sequence <= seen) {
             return;
         }
@@ -96,7 +107,9 @@ impl Link {
         let was = std::mem::replace(&mut path.peer_state, entry.state);
         path.peer_active = entry.active;
         let newer = entry.admin_version > path.admin_version
-            || entry.admin_version == path.admin_version && !self.we_are_lower && entry.admin != path.admin;
+            || entry.admin_version == path.admin_version
+                && !self.we_are_lower
+                && entry.admin != path.admin;
         match (was, entry.state) {
             (_, Lost) => self.cut(at, "peer-lost-its-end", context),
             // It cannot reach us, or could not until now: find out at once whether we can reach it.

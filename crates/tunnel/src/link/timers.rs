@@ -31,7 +31,9 @@ impl Link {
     pub(crate) fn next_timeout(&self, now: Instant) -> Option<Instant> {
         (0..self.paths.len())
             .flat_map(|at| self.path_timeouts(at, now))
-            .chain([self.status.due().filter(|_| self.answers() || self.paths.iter().any(|path| path.tells_of_order(now)))])
+            .chain([self.status.due().filter(|_| {
+                self.answers() || self.paths.iter().any(|path| path.tells_of_order(now))
+            })])
             .flatten()
             .min()
     }
@@ -39,11 +41,18 @@ impl Link {
     fn path_timeouts(&self, at: usize, now: Instant) -> [Option<Instant>; 5] {
         let path = &self.paths[at];
         let talks = path.agreed && path.present && path.admin != Admin::Down;
-        let live = path.live.deadline(path.flight.oldest(), path.patience(), self.is_alone(at), now);
+        let live = path.live.deadline(
+            path.flight.oldest(),
+            path.patience(),
+            self.is_alone(at),
+            now,
+        );
         [
             path.acks.due().filter(|_| path.present),
             live.filter(|_| talks),
-            path.mtu.next_at().filter(|_| talks && path.live.state() == State::Up),
+            path.mtu
+                .next_at()
+                .filter(|_| talks && path.live.state() == State::Up),
             self.probe_at(at, now),
             path.live.hold_until().filter(|&until| until > now),
         ]
@@ -53,7 +62,10 @@ impl Link {
     pub(crate) fn on_timeout(&mut self, context: &mut Context<'_>) {
         for at in 0..self.paths.len() {
             self.check_silence(at, context);
-            if self.probe_at(at, context.now).is_some_and(|due| due <= context.now) {
+            if self
+                .probe_at(at, context.now)
+                .is_some_and(|due| due <= context.now)
+            {
                 let path = &self.paths[at];
                 let doubtful = path.live.state() != State::Up
                     || !path.answered_here
@@ -63,7 +75,11 @@ impl Link {
             self.search_mtu(at, context);
         }
         let held = self.ranked..=context.now;
-        if self.paths.iter().any(|path| path.live.hold_until().is_some_and(|until| held.contains(&until))) {
+        if self.paths.iter().any(|path| {
+            path.live
+                .hold_until()
+                .is_some_and(|until| held.contains(&until))
+        }) {
             self.rank(context.now);
         }
         if self.idle(context.now) {
@@ -86,7 +102,9 @@ impl Link {
     pub(crate) fn last_path_is_silent(&self, now: Instant) -> bool {
         let mut usable = self.paths.iter().filter(|path| path.usable());
         match (usable.next(), usable.next()) {
-            (Some(path), None) => path.live.is_silent(path.flight.oldest(), path.patience(), now),
+            (Some(path), None) => path
+                .live
+                .is_silent(path.flight.oldest(), path.patience(), now),
             (None, _) => true,
             _ => false,
         }
@@ -95,7 +113,10 @@ impl Link {
     /// Whether `at` is the last path and silent: then it stays in use, but is asked again and again.
     fn is_silent_last(&self, at: usize, now: Instant) -> bool {
         let path = &self.paths[at];
-        self.is_last(at) && path.live.is_silent(path.flight.oldest(), path.patience(), now)
+        self.is_last(at)
+            && path
+                .live
+                .is_silent(path.flight.oldest(), path.patience(), now)
     }
 
     /// Sends a PROBE at once; a doubtful path is asked for an answer `elsewhere` too.
@@ -109,7 +130,9 @@ impl Link {
                 // Full-size datagrams may be all that vanishes: the question travels in a small one.
                 path.flush(&mut context.sending());
             }
-            path.control(true, &mut context.sending(), |out| put_probe(out, elsewhere));
+            path.control(true, &mut context.sending(), |out| {
+                put_probe(out, elsewhere)
+            });
             path.last_eliciting = context.now;
             path.last_probe = context.now;
         }
@@ -152,7 +175,9 @@ impl Link {
         }
         let due = self.probe_interval(at, now).map(|cadence| match cadence {
             Cadence::Every(interval) => path.last_eliciting + interval,
-            Cadence::Unheard(interval) => (path.last_eliciting + interval).max(path.last_arrival + interval * 3 / 2),
+            Cadence::Unheard(interval) => {
+                (path.last_eliciting + interval).max(path.last_arrival + interval * 3 / 2)
+            }
         });
         if !self.is_silent_last(at, now) {
             return due;
@@ -165,7 +190,9 @@ impl Link {
         let path = &self.paths[at];
         match path.live.state() {
             State::Suspect => Some(Cadence::Every(path.patience().suspicion)),
-            State::Probing => Some(Cadence::Every(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX))),
+            State::Probing => Some(Cadence::Every(
+                path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX),
+            )),
             State::Down => Some(Cadence::Every(self.probe_interval_down(path, now))),
             State::Up => self.probe_interval_up(at, now),
         }
@@ -175,23 +202,42 @@ impl Link {
         let path = &self.paths[at];
         let standby = path.role() == Role::Metered && !self.scheduler.carries(at);
         let alert = || {
-            let better = self.paths.iter().filter(|other| other.role() < Role::Metered && other.agreed);
-            better.clone().any(|other| other.live.state() == State::Suspect)
+            let better = self
+                .paths
+                .iter()
+                .filter(|other| other.role() < Role::Metered && other.agreed);
+            better
+                .clone()
+                .any(|other| other.live.state() == State::Suspect)
         };
         if standby {
             // One prober is enough where bytes cost money.
-            let interval = if alert() { METERED_PROBE_ALERT } else { METERED_PROBE };
+            let interval = if alert() {
+                METERED_PROBE_ALERT
+            } else {
+                METERED_PROBE
+            };
             return Some(self.as_one_prober(interval));
         }
         if self.idle(now) {
-            return Some(self.as_one_prober(if path.role() == Role::Metered { METERED_PROBE } else { IDLE_PROBE }));
+            return Some(self.as_one_prober(if path.role() == Role::Metered {
+                METERED_PROBE
+            } else {
+                IDLE_PROBE
+            }));
         }
-        Some(Cadence::Every(path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX)))
+        Some(Cadence::Every(
+            path.round_trip().clamp(ACTIVE_PROBE_MIN, ACTIVE_PROBE_MAX),
+        ))
     }
 
     /// Of two ends the one with the lower key asks; the other one only when it hears nothing of that.
     fn as_one_prober(&self, interval: Duration) -> Cadence {
-        if self.we_are_lower { Cadence::Every(interval) } else { Cadence::Unheard(interval) }
+        if self.we_are_lower {
+            Cadence::Every(interval)
+        } else {
+            Cadence::Unheard(interval)
+        }
     }
 
     fn probe_interval_down(&self, path: &Path, now: Instant) -> Duration {

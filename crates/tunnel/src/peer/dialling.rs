@@ -28,13 +28,18 @@ impl Peer {
     /// Whether a candidate needs no challenge: it is a path already, or cannot be tried.
     pub(super) fn is_settled(&self, uplink: UplinkId, remote: SocketAddr) -> bool {
         let known = self.link.as_ref().is_some_and(|link| {
-            link.path_at(uplink, remote).is_some_and(|at| link.paths[at].agreed)
+            link.path_at(uplink, remote)
+                .is_some_and(|at| link.paths[at].agreed)
         });
-        known || !self.is_present(uplink) || self.ordered_down(uplink, remote) || self.keys.current().is_none()
+        known
+            || !self.is_present(uplink)
+            || self.ordered_down(uplink, remote)
+            || self.keys.current().is_none()
     }
 
     pub(super) fn next_candidate(&self) -> Option<Instant> {
-        self.candidates.next(|uplink, remote| self.is_settled(uplink, remote))
+        self.candidates
+            .next(|uplink, remote| self.is_settled(uplink, remote))
     }
 
     pub(super) fn challenge_candidates(&mut self, now: Instant, sink: &mut dyn DatagramSink) {

@@ -57,7 +57,10 @@ impl Peer {
             let response = answered.response;
             return self.send_message(&response, arrival, sink);
         }
-        if !self.limiter.admit(received.hello.timestamp, self.session_alive(now), now) {
+        if !self
+            .limiter
+            .admit(received.hello.timestamp, self.session_alive(now), now)
+        {
             return self.drops.count(Drop::HandshakeLimited);
         }
         let index = self.new_index();
@@ -65,7 +68,9 @@ impl Peer {
         if hello.common_version(&received.hello).is_none() {
             return self.drops.count(Drop::BadHandshake);
         }
-        let Ok((established, mut response)) = responder.respond(&self.config.preshared_key, &hello, index) else {
+        let Ok((established, mut response)) =
+            responder.respond(&self.config.preshared_key, &hello, index)
+        else {
             return self.drops.count(Drop::BadHandshake);
         };
         MacGenerator::new(&self.config.public_key).fill(&mut response, now);
@@ -80,20 +85,36 @@ impl Peer {
     }
 
     /// A response to one of our initiations.
-    pub fn on_response(&mut self, message: &Response<'_>, arrival: &Arrival, now: Instant, sink: &mut dyn DatagramSink) {
+    pub fn on_response(
+        &mut self,
+        message: &Response<'_>,
+        arrival: &Arrival,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+    ) {
         if self.keys.uses(message.receiver) {
             return; // the same response over another line
         }
-        let Some(at) = self.attempts.iter().position(|a| a.initiator.sender_index() == message.receiver) else {
+        let Some(at) = self
+            .attempts
+            .iter()
+            .position(|a| a.initiator.sender_index() == message.receiver)
+        else {
             return self.drops.count(Drop::BadHandshake);
         };
         if now.saturating_duration_since(self.attempts[at].at) >= HANDSHAKE_LIFE {
             return self.drops.count(Drop::BadHandshake);
         }
-        let Ok(established) = self.attempts[at].initiator.finish(message, &self.config.preshared_key) else {
+        let Ok(established) = self.attempts[at]
+            .initiator
+            .finish(message, &self.config.preshared_key)
+        else {
             return self.drops.count(Drop::BadHandshake);
         };
-        if Hello::default().common_version(&established.remote_hello).is_none() {
+        if Hello::default()
+            .common_version(&established.remote_hello)
+            .is_none()
+        {
             return self.drops.count(Drop::BadHandshake);
         }
         self.attempts.clear();
@@ -121,13 +142,21 @@ impl Peer {
     /// Whether this peer waits for a message with receiver index `index`.
     #[must_use]
     pub fn awaits(&self, index: u32) -> bool {
-        self.attempts.iter().any(|attempt| attempt.initiator.sender_index() == index)
+        self.attempts
+            .iter()
+            .any(|attempt| attempt.initiator.sender_index() == index)
     }
 
     /// The responder may use the new key once it has heard us under it; the first challenge serves.
     fn confirm(&mut self, arrival: &Arrival, now: Instant, sink: &mut dyn DatagramSink) {
         if let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) {
-            link.challenge(arrival.uplink, arrival.remote, arrival.local, None, &mut context);
+            link.challenge(
+                arrival.uplink,
+                arrival.remote,
+                arrival.local,
+                None,
+                &mut context,
+            );
         }
         self.challenge_candidates(now, sink);
     }
@@ -146,14 +175,26 @@ impl Peer {
     }
 
     fn all_ordered_away(&self) -> bool {
-        let away = |link: &Link| link.paths.iter().all(|path| path.admin != wire::control::Admin::Up);
-        self.link.as_ref().is_some_and(|link| !link.paths.is_empty() && away(link))
+        let away = |link: &Link| {
+            link.paths
+                .iter()
+                .all(|path| path.admin != wire::control::Admin::Up)
+        };
+        self.link
+            .as_ref()
+            .is_some_and(|link| !link.paths.is_empty() && away(link))
     }
 
     fn wants_handshake(&self, now: Instant) -> bool {
-        let quiet = self.last_heard.is_none_or(|heard| now.saturating_duration_since(heard) >= HANDSHAKE_FIRST);
+        let quiet = self
+            .last_heard
+            .is_none_or(|heard| now.saturating_duration_since(heard) >= HANDSHAKE_FIRST);
         self.keys.current().is_none()
-            || quiet && self.link.as_ref().is_none_or(|link| link.last_path_is_silent(now))
+            || quiet
+                && self
+                    .link
+                    .as_ref()
+                    .is_none_or(|link| link.last_path_is_silent(now))
     }
 
     pub(super) fn handshake_if_due(
@@ -198,11 +239,13 @@ impl Peer {
     ) {
         let index = self.new_index();
         let hello = self.hello(self.keys.next_generation(), wall_ns);
-        let started = Initiator::start(local, &self.config.public_key, &hello, index, &mut self.rng);
+        let started =
+            Initiator::start(local, &self.config.public_key, &hello, index, &mut self.rng);
         let Ok((initiator, message)) = started else {
             return self.drops.count(Drop::BadHandshake);
         };
-        self.attempts.retain(|a| now.saturating_duration_since(a.at) < HANDSHAKE_LIFE);
+        self.attempts
+            .retain(|a| now.saturating_duration_since(a.at) < HANDSHAKE_LIFE);
         if self.attempts.len() >= MAX_ATTEMPTS {
             self.attempts.remove(0);
         }
@@ -212,22 +255,38 @@ impl Peer {
         }
         let (absent, orders) = (&self.absent, &self.orders);
         let usable = |uplink: UplinkId, remote: SocketAddr| {
-            let ordered = super::orders::order_for(orders, uplink, remote) == wire::control::Admin::Down;
-            absent.get(usize::from(uplink.0)).is_some_and(Option::is_none) && !ordered
+            let ordered =
+                super::orders::order_for(orders, uplink, remote) == wire::control::Admin::Down;
+            absent
+                .get(usize::from(uplink.0))
+                .is_some_and(Option::is_none)
+                && !ordered
         };
-        for candidate in self.candidates.iter_mut().filter(|c| usable(c.uplink, c.remote)) {
+        for candidate in self
+            .candidates
+            .iter_mut()
+            .filter(|c| usable(c.uplink, c.remote))
+        {
             if only.is_some_and(|t| t.uplink != candidate.uplink || t.remote != candidate.remote) {
                 continue;
             }
             let mut message: [u8; INITIATION_LEN] = message;
             candidate.macs.fill(&mut message, now);
-            let target = Target { uplink: candidate.uplink, remote: candidate.remote, local: None };
+            let target = Target {
+                uplink: candidate.uplink,
+                remote: candidate.remote,
+                local: None,
+            };
             write_message(&message, &target, sink, &mut self.drops);
         }
     }
 
     fn send_message(&mut self, message: &[u8], to: &Arrival, sink: &mut dyn DatagramSink) {
-        let target = Target { uplink: to.uplink, remote: to.remote, local: to.local };
+        let target = Target {
+            uplink: to.uplink,
+            remote: to.remote,
+            local: to.local,
+        };
         write_message(message, &target, sink, &mut self.drops);
     }
 
@@ -241,7 +300,9 @@ impl Peer {
             capabilities: 0,
             max_frame: self.config.max_frame,
             name: self.config.local_name.clone(),
-            uplinks: uplinks.map(|(id, &role): (usize, &RoleCode)| (id as u8, role)).collect(),
+            uplinks: uplinks
+                .map(|(id, &role): (usize, &RoleCode)| (id as u8, role))
+                .collect(),
             vlans: Some(self.config.vlans.clone()).filter(|vlans| !vlans.is_all()),
             peer_instance: self.link.as_ref().map_or(0, |link| link.instance),
             ..Hello::default()
@@ -250,7 +311,10 @@ impl Peer {
 
     /// Whether the peer was heard lately: then an old-looking initiation is a replay, not a machine without a clock.
     fn session_alive(&self, now: Instant) -> bool {
-        self.up && self.last_heard.is_some_and(|heard| now.saturating_duration_since(heard).as_secs() < 3)
+        self.up
+            && self
+                .last_heard
+                .is_some_and(|heard| now.saturating_duration_since(heard).as_secs() < 3)
     }
 
     fn is_lower(&self) -> bool {
@@ -267,7 +331,12 @@ impl Peer {
     }
 }
 
-fn write_message(message: &[u8], target: &Target, sink: &mut dyn DatagramSink, drops: &mut crate::Drops) {
+fn write_message(
+    message: &[u8],
+    target: &Target,
+    sink: &mut dyn DatagramSink,
+    drops: &mut crate::Drops,
+) {
     match sink.reserve(target, message.len()) {
         Some(slot) => {
             slot.copy_from_slice(message);

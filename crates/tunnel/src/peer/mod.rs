@@ -21,10 +21,7 @@ mod observe;
 mod orders;
 mod session;
 
-use std::{
-    net::SocketAddr,
-    time::Instant,
-};
+use std::{net::SocketAddr, time::Instant};
 
 use wire::{
     control::RoleCode,
@@ -294,7 +291,10 @@ impl Peer {
         let header = Header::parse(datagram).ok_or(Drop::Malformed)?;
         let at = self.keys.find(header.receiver).ok_or(Drop::UnknownKey)?;
         let key = self.keys.key(at).ok_or(Drop::UnknownKey)?;
-        let link = self.link.as_ref().filter(|link| link.instance == key.instance);
+        let link = self
+            .link
+            .as_ref()
+            .filter(|link| link.instance == key.instance);
         if let Some(link) = link {
             link.check_replay(header.path, header.number)?;
         }
@@ -306,13 +306,24 @@ impl Peer {
             .open(header.nonce(), head, sealed)
             .map_err(|_| Drop::BadAuthentication)?;
         self.on_authentic(at, now);
-        let opened = Opened { path_id: header.path, number: header.number, size, plaintext, arrival };
+        let opened = Opened {
+            path_id: header.path,
+            number: header.number,
+            size,
+            plaintext,
+            arrival,
+        };
         let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) else {
             return Ok(());
         };
         let outcome = link.on_datagram(&opened, &mut |frame, _| deliver(frame), &mut context);
         if header.path == 0 {
-            for (uplink, remote) in self.link.as_mut().map(Link::take_proven).unwrap_or_default() {
+            for (uplink, remote) in self
+                .link
+                .as_mut()
+                .map(Link::take_proven)
+                .unwrap_or_default()
+            {
                 self.candidates.learn(uplink, remote, now);
             }
             self.apply_orders(now, sink);
@@ -327,7 +338,13 @@ impl Peer {
     }
 
     /// Does what is due by now.
-    pub fn handle_timeout(&mut self, now: Instant, wall_ns: u64, local: &crate::crypto::PrivateKey, sink: &mut dyn DatagramSink) {
+    pub fn handle_timeout(
+        &mut self,
+        now: Instant,
+        wall_ns: u64,
+        local: &crate::crypto::PrivateKey,
+        sink: &mut dyn DatagramSink,
+    ) {
         self.keys.expire(now);
         if self.keys.current().is_none() && self.link.is_some() {
             self.forget_session();
@@ -364,7 +381,8 @@ impl Peer {
     }
 
     fn is_present(&self, uplink: UplinkId) -> bool {
-        self.absent.get(usize::from(uplink.0)).is_some_and(Option::is_none)
+        self.absent
+            .get(usize::from(uplink.0))
+            .is_some_and(Option::is_none)
     }
-
 }

@@ -31,7 +31,9 @@ impl Outages {
     }
 
     fn snapshot(&self, now: Instant) -> OutageSnapshot {
-        self.since.map_or(self.done, |since| Self::with(self.done, now.saturating_duration_since(since)))
+        self.since.map_or(self.done, |since| {
+            Self::with(self.done, now.saturating_duration_since(since))
+        })
     }
 
     fn with(done: OutageSnapshot, lasted: Duration) -> OutageSnapshot {
@@ -56,20 +58,27 @@ impl Peer {
             self.outages.on_up(now);
             self.backoff.settle();
         }
-        self.events.push(if up { Event::PeerUp } else { Event::PeerDown });
+        self.events
+            .push(if up { Event::PeerUp } else { Event::PeerDown });
     }
 
     /// Everything `status` shows.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> PeerSnapshot {
-        let counters = self.link.as_ref().map_or_else(Counters::default, |link| link.counters);
+        let counters = self
+            .link
+            .as_ref()
+            .map_or_else(Counters::default, |link| link.counters);
         let mut paths = self.link.as_ref().map_or_else(Vec::new, |link| {
-            (0..link.paths.len()).map(|at| path_snapshot(link, at)).collect()
+            (0..link.paths.len())
+                .map(|at| path_snapshot(link, at))
+                .collect()
         });
         for candidate in self.candidates.iter() {
             let known = paths.iter().any(|p: &PathSnapshot| {
                 p.uplink == candidate.uplink
-                    && (p.remote == candidate.remote || candidate.source == crate::dial::Source::Learned)
+                    && (p.remote == candidate.remote
+                        || candidate.source == crate::dial::Source::Learned)
             });
             let superfluous = self
                 .link
@@ -85,7 +94,10 @@ impl Peer {
             up: self.up,
             since: self.up_since,
             mode: self.config.mode,
-            cipher: self.keys.current().map(|key| key.established.cipher.as_str()),
+            cipher: self
+                .keys
+                .current()
+                .map(|key| key.established.cipher.as_str()),
             paths,
             outages: self.outages.snapshot(now),
             drops: self.drops.clone(),
@@ -102,7 +114,11 @@ impl Peer {
     }
 
     fn candidate_snapshot(&self, candidate: &crate::dial::Candidate) -> PathSnapshot {
-        let absent = self.absent.get(usize::from(candidate.uplink.0)).copied().flatten();
+        let absent = self
+            .absent
+            .get(usize::from(candidate.uplink.0))
+            .copied()
+            .flatten();
         let down = self.ordered_down(candidate.uplink, candidate.remote);
         let (state, reason) = match (absent, down) {
             (Some(reason), _) => (PathState::Absent, reason),

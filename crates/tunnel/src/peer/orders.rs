@@ -17,7 +17,10 @@ pub(super) type Orders = Vec<(UplinkId, Option<SocketAddr>, Admin)>;
 /// The order that holds for an address: its own, else its uplink's.
 pub(super) fn order_for(orders: &Orders, uplink: UplinkId, remote: SocketAddr) -> Admin {
     let of = |wanted: Option<SocketAddr>| {
-        orders.iter().find(|&&(u, r, _)| u == uplink && r == wanted).map(|&(.., admin)| admin)
+        orders
+            .iter()
+            .find(|&&(u, r, _)| u == uplink && r == wanted)
+            .map(|&(.., admin)| admin)
     };
     of(Some(remote)).or_else(|| of(None)).unwrap_or(Admin::Up)
 }
@@ -36,13 +39,24 @@ impl Peer {
             PathOp::Down => Admin::Down,
             PathOp::Drain => Admin::Drained,
         };
-        let dialled = self.candidates.iter().any(|c| c.uplink == uplink && remote.is_none_or(|r| r == c.remote));
-        let of_order = |path: &Path| path.uplink == uplink && remote.is_none_or(|r| r == path.remote);
+        let dialled = self
+            .candidates
+            .iter()
+            .any(|c| c.uplink == uplink && remote.is_none_or(|r| r == c.remote));
+        let of_order =
+            |path: &Path| path.uplink == uplink && remote.is_none_or(|r| r == path.remote);
         let paths: Vec<usize> = self.link.as_ref().map_or_else(Vec::new, |link| {
-            (0..link.paths.len()).filter(|&at| of_order(&link.paths[at])).collect()
+            (0..link.paths.len())
+                .filter(|&at| of_order(&link.paths[at]))
+                .collect()
         });
-        self.orders.retain(|&(u, r, _)| u != uplink || remote.is_some() && r != remote);
-        let exception = remote.is_some() && self.orders.iter().any(|&(u, r, _)| u == uplink && r.is_none());
+        self.orders
+            .retain(|&(u, r, _)| u != uplink || remote.is_some() && r != remote);
+        let exception = remote.is_some()
+            && self
+                .orders
+                .iter()
+                .any(|&(u, r, _)| u == uplink && r.is_none());
         if (admin != Admin::Up || exception) && self.orders.len() < crate::params::MAX_CANDIDATES {
             self.orders.push((uplink, remote, admin));
         }
@@ -51,6 +65,10 @@ impl Peer {
                 link.order(at, admin, &mut context);
             }
             link.flush(&mut context);
+        }
+        if admin == Admin::Up && !self.up {
+            // Handshakes were rare while no path was to be used.
+            self.backoff.restart(now);
         }
         remote.is_none() || dialled || !paths.is_empty()
     }

@@ -18,7 +18,10 @@ impl Peer {
     /// A datagram opened under key `at`: confirm the key, and begin a new session if it is a new run of the peer.
     pub(super) fn on_authentic(&mut self, at: usize, now: Instant) {
         self.last_heard = Some(now);
-        let slowest = self.link.as_ref().map_or(Duration::ZERO, Link::slowest_round_trip);
+        let slowest = self
+            .link
+            .as_ref()
+            .map_or(Duration::ZERO, Link::slowest_round_trip);
         let heard = self.keys.heard(at, slowest, now);
         if heard == Heard::Confirmed {
             self.on_new_key(at, now);
@@ -32,7 +35,11 @@ impl Peer {
         if !key.established.initiator {
             self.limiter.confirm(hello.timestamp);
         }
-        if self.link.as_ref().is_none_or(|link| link.instance != instance) {
+        if self
+            .link
+            .as_ref()
+            .is_none_or(|link| link.instance != instance)
+        {
             if self.link.is_some() {
                 self.events.push(Event::PeerRestarted);
             }

@@ -70,7 +70,8 @@ fn the_largest_hello_fits() {
     assert_eq!(read.uplinks.len(), MAX_UPLINKS);
     assert_eq!(read.vlans.unwrap().len(), MAX_VLAN_RANGES);
     assert_eq!(read.peer_instance, 0, "the last field was not cut off");
-    let used = 3 * 11 + 8 * 4 + 4 * 2 + 1 + 2 + MAX_NAME_LEN + 2 * MAX_UPLINKS + 4 * MAX_VLAN_RANGES;
+    let used =
+        3 * 11 + 8 * 4 + 4 * 2 + 1 + 2 + MAX_NAME_LEN + 2 * MAX_UPLINKS + 4 * MAX_VLAN_RANGES;
     const { assert!(MAX_NAME_LEN + 2 * MAX_UPLINKS + 4 * MAX_VLAN_RANGES + 76 <= HELLO_LEN) }
     assert!(hello.encode()[used..].iter().all(|&byte| byte == 0));
     assert_ne!(hello.encode()[..used], [0; HELLO_LEN][..used]);
@@ -207,7 +208,10 @@ proptest! {
 
 #[test]
 fn the_highest_common_version_is_used() {
-    let speaking = |versions| Hello { versions, ..Hello::default() };
+    let speaking = |versions| Hello {
+        versions,
+        ..Hello::default()
+    };
     let common = |a, b| speaking(a).common_version(&speaking(b));
     assert_eq!(common((1, 1), (1, 1)), Some(1));
     assert_eq!(common((1, 3), (2, 5)), Some(3));

@@ -24,7 +24,10 @@ pub(super) fn judge(world: &mut World, plan: &Plan) -> Result<(), String> {
     violated(world)?;
     if !(world.all_peers_up() && world.all_lines_up()) {
         report(world);
-        return Err(format!("{patience:?} after the last fault not all is up: {}", missing(world)));
+        return Err(format!(
+            "{patience:?} after the last fault not all is up: {}",
+            missing(world)
+        ));
     }
     let from = world.now;
     world.run(WATCHED);
@@ -35,9 +38,17 @@ pub(super) fn judge(world: &mut World, plan: &Plan) -> Result<(), String> {
     if lost > 0 || arrived == 0 {
         report(world);
         for stream in world.streams.iter().filter(|_| world.verbose) {
-            eprintln!("{} of {} lost: {:?}", stream.lost(from, to), stream.lost(from, to) + stream.arrived(from, to), stream.spec);
+            eprintln!(
+                "{} of {} lost: {:?}",
+                stream.lost(from, to),
+                stream.lost(from, to) + stream.arrived(from, to),
+                stream.spec
+            );
         }
-        return Err(format!("{lost} frames lost and {arrived} arrived from {:?} on, though all was up", from - world.base));
+        return Err(format!(
+            "{lost} frames lost and {arrived} arrived from {:?} on, though all was up",
+            from - world.base
+        ));
     }
     if world.rng.random_bool(0.25) {
         release(world)?;
@@ -50,14 +61,27 @@ fn release(world: &mut World) -> Result<(), String> {
     world.apply(crate::Fault::Pause(true));
     world.run(LONGEST_HOLD);
     let hosts = 0..world.hosts.len();
-    let paths = hosts.filter_map(|host| world.snapshot(host)).flat_map(|node| node.peers).flat_map(|peer| peer.paths);
-    let held: Vec<_> = paths.filter(|path| path.excluded == Some("hold-down")).collect();
-    if held.is_empty() { Ok(()) } else { Err(format!("held down for ever: {held:?}")) }
+    let paths = hosts
+        .filter_map(|host| world.snapshot(host))
+        .flat_map(|node| node.peers)
+        .flat_map(|peer| peer.paths);
+    let held: Vec<_> = paths
+        .filter(|path| path.excluded == Some("hold-down"))
+        .collect();
+    if held.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("held down for ever: {held:?}"))
+    }
 }
 
 fn missing(world: &World) -> String {
     let lines = (0..world.lines.len()).filter(|&line| !world.line_is_up(line));
-    format!("lines {:?}, peers up {}", lines.collect::<Vec<_>>(), world.all_peers_up())
+    format!(
+        "lines {:?}, peers up {}",
+        lines.collect::<Vec<_>>(),
+        world.all_peers_up()
+    )
 }
 
 fn report(world: &World) {

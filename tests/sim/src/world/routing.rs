@@ -23,7 +23,10 @@ impl World {
     pub fn public_ip(&self, host: usize, uplink: u8) -> IpAddr {
         let socket = &self.hosts[host].sockets[usize::from(uplink)];
         let inside = socket.address.ip();
-        socket.nat.as_ref().map_or(inside, |nat| nat.address_of(inside))
+        socket
+            .nat
+            .as_ref()
+            .map_or(inside, |nat| nat.address_of(inside))
     }
 
     /// A node sends: through the box before its uplink, into the line that leads to the address.
@@ -36,7 +39,9 @@ impl World {
         self.digest = hasher.finish();
         self.hosts[host].sent_bytes[usize::from(uplink)] += bytes.len() as u64;
         let socket = &mut self.hosts[host].sockets[usize::from(uplink)];
-        let stale = target.local.is_some_and(|local| local != socket.address.ip());
+        let stale = target
+            .local
+            .is_some_and(|local| local != socket.address.ip());
         let size = bytes.len() + headers(target.remote.ip());
         if !socket.present || stale || size > usize::from(socket.mtu) {
             return;
@@ -45,13 +50,24 @@ impl World {
             Some(nat) => nat.outbound(socket.address, target.remote, self.now),
             None => socket.address,
         };
-        self.carry(host, uplink, Packet { src, dst: target.remote, bytes });
+        self.carry(
+            host,
+            uplink,
+            Packet {
+                src,
+                dst: target.remote,
+                bytes,
+            },
+        );
     }
 
     /// Puts a packet into the line of this uplink that leads to its destination, if there is one.
     pub(crate) fn carry(&mut self, host: usize, uplink: u8, packet: Packet) {
         let found = (0..self.lines.len()).find_map(|line| {
-            let end = self.lines[line].ends.iter().position(|&end| end == (host, uplink))?;
+            let end = self.lines[line]
+                .ends
+                .iter()
+                .position(|&end| end == (host, uplink))?;
             let other = self.lines[line].ends[1 - end];
             (self.public_ip(other.0, other.1) == packet.dst.ip()).then_some((line, end))
         });
@@ -77,7 +93,9 @@ impl World {
             return;
         }
         if let Some(nat) = &mut socket.nat {
-            let Some(inside) = nat.inbound(packet.src, packet.dst, now) else { return };
+            let Some(inside) = nat.inbound(packet.src, packet.dst, now) else {
+                return;
+            };
             packet.dst = inside;
         }
         if packet.dst != socket.address {

@@ -75,14 +75,25 @@ impl World {
         }
         let Some(node) = &mut host.node else { return };
         let second = host.second.at(elapsed);
-        let wall = host.wall.at_base.saturating_add(elapsed.as_nanos() as i64).max(0) as u64;
-        let mut io = Io { datagrams: &mut host.datagrams, frames: &mut host.frames };
+        let wall = host
+            .wall
+            .at_base
+            .saturating_add(elapsed.as_nanos() as i64)
+            .max(0) as u64;
+        let mut io = Io {
+            datagrams: &mut host.datagrams,
+            frames: &mut host.frames,
+        };
         match input {
             Input::Datagrams(packets) => {
                 for (uplink, mut packet) in packets {
                     second.taken += packet.bytes.len() as u64;
                     let local = Some(packet.dst.ip());
-                    let arrival = Arrival { uplink: UplinkId(uplink), remote: packet.src, local };
+                    let arrival = Arrival {
+                        uplink: UplinkId(uplink),
+                        remote: packet.src,
+                        local,
+                    };
                     node.handle_datagram(&arrival, &mut packet.bytes, now, wall, &mut io);
                 }
             }
@@ -127,7 +138,8 @@ impl World {
         }
         let host = &mut self.hosts[at];
         host.datagrams.sent = datagrams;
-        self.checks.bounded(&host.recipe.name, &host.second, memory, self.now);
+        self.checks
+            .bounded(&host.recipe.name, &host.second, memory, self.now);
         self.set_alarm(at);
     }
 

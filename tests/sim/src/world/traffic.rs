@@ -13,7 +13,8 @@ fn form_at(port: &PortVlans, vlan: u16) -> Option<bool> {
         PortVlans::Access(own) => (own.get() == vlan).then_some(false),
         PortVlans::Trunk { allowed, native } => {
             let is_native = native.is_some_and(|native| native.get() == vlan);
-            let tagged = wire::vlan::VlanId::new(vlan).is_some_and(|id| vlan != 0 && allowed.contains(id));
+            let tagged =
+                wire::vlan::VlanId::new(vlan).is_some_and(|id| vlan != 0 && allowed.contains(id));
             (is_native || tagged).then_some(!is_native)
         }
     }
@@ -25,12 +26,18 @@ impl World {
         let (host, port) = stream.spec.from;
         let next = self.now + stream.spec.every;
         if !stream.paused && self.hosts[host].runs() {
-            let tagged = form_at(&self.hosts[host].recipe.ports[usize::from(port)], stream.spec.vlan).unwrap_or(true);
+            let tagged = form_at(
+                &self.hosts[host].recipe.ports[usize::from(port)],
+                stream.spec.vlan,
+            )
+            .unwrap_or(true);
             let mut frames = Vec::with_capacity(stream.spec.burst as usize);
             for _ in 0..stream.spec.burst {
                 let seq = stream.sent.len() as u32;
                 let mut frame = Vec::new();
-                stream.head.write(seq, stream.spec.sizes.of(id, seq), tagged, &mut frame);
+                stream
+                    .head
+                    .write(seq, stream.spec.sizes.of(id, seq), tagged, &mut frame);
                 stream.sent.push(self.now);
                 frames.push(frame);
             }
@@ -44,13 +51,17 @@ impl World {
         let now = self.now;
         if let Err(wrong) = self.judge(host, port, frame) {
             let name = self.hosts[host].recipe.name.clone();
-            self.checks.violated(now, format!("{name} port {port} was given {wrong}"));
+            self.checks
+                .violated(now, format!("{name} port {port} was given {wrong}"));
         }
     }
 
     fn judge(&mut self, host: usize, port: u16, frame: &[u8]) -> Result<(), String> {
         let (id, seq) = identify(frame).ok_or("a frame that nobody sent")?;
-        let stream = self.streams.get_mut(usize::from(id)).ok_or("a frame of no stream")?;
+        let stream = self
+            .streams
+            .get_mut(usize::from(id))
+            .ok_or("a frame of no stream")?;
         if seq as usize >= stream.sent.len() {
             return Err(format!("frame {seq} of stream {id} before it was sent"));
         }
@@ -58,7 +69,12 @@ impl World {
         let tagged = form_at(here, stream.spec.vlan)
             .filter(|_| stream.spec.from != (host, port))
             .ok_or_else(|| format!("frame {seq} of stream {id}, which does not belong there"))?;
-        stream.head.write(seq, stream.spec.sizes.of(id, seq), tagged, &mut self.scratch);
+        stream.head.write(
+            seq,
+            stream.spec.sizes.of(id, seq),
+            tagged,
+            &mut self.scratch,
+        );
         if self.scratch != frame {
             return Err(format!("frame {seq} of stream {id} altered"));
         }
