@@ -17,7 +17,9 @@ pub(super) struct Interrupt {
 impl Interrupt {
     /// From now on SIGINT, SIGTERM and SIGHUP are noted instead of killing us. Starts a thread.
     pub(super) fn watch() -> Result<Self> {
-        let interrupt = Self::never();
+        let interrupt = Self {
+            asked: Arc::default(),
+        };
         let asked = interrupt.asked.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -52,13 +54,6 @@ impl Interrupt {
             .spawn(work)
             .context("watch for signals")?;
         Ok(interrupt)
-    }
-
-    /// One that nobody asks for.
-    pub(super) fn never() -> Self {
-        Self {
-            asked: Arc::default(),
-        }
     }
 
     /// Whether it has been asked for.

@@ -10,15 +10,17 @@ use crate::status::Style;
 mod interrupt;
 mod keep;
 mod progress;
+mod rates;
 mod report;
 mod scene;
 mod script;
+mod table;
 
 use interrupt::Interrupt;
 use progress::{Progress, Stream};
 use scene::{Line, Scene};
 
-/// As important as a gateway is among what runs on a machine; setpriority(2).
+/// How the systemd unit runs a gateway, too; setpriority(2).
 const NICE: i32 = -10;
 
 /// What the user asks of a demo.

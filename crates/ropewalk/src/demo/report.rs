@@ -3,11 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Reset};
+use anstyle::AnsiColor;
 use lab::meter::{FlowReport, MeterReport};
 use serde_json::{Value, json};
 
 use super::scene::Line;
+use super::table::{paint, table};
 use crate::status::Style;
 
 /// Goals are medians of the bench; one run on a busy machine may take this many times as long.
@@ -44,7 +45,7 @@ impl Verdict {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Met => "met",
             Self::Allowed => "in 2x",
@@ -52,7 +53,7 @@ impl Verdict {
         }
     }
 
-    fn colour(self) -> AnsiColor {
+    pub(super) fn colour(self) -> AnsiColor {
         match self {
             Self::Met => AnsiColor::Green,
             Self::Allowed => AnsiColor::Yellow,
@@ -100,7 +101,7 @@ impl Event {
         .unwrap_or(Verdict::Met)
     }
 
-    fn goal_text(&self) -> String {
+    pub(super) fn goal_text(&self) -> String {
         let mut parts = Vec::new();
         if let Some(gap) = self.goal.gap {
             parts.push(format!("<= {} ms", gap.as_millis()));
@@ -185,19 +186,13 @@ impl Report {
             "\nWhat users felt: longest gap in 1000 packets a second each way, ms; packets lost, \
              and delivered twice\n\n",
         );
-        table(&mut out, &self.rows(), style);
+        table(&mut out, &self.events, style);
         out += "\nOpenVPN TAP + bond + monit, the set-up this replaces, rebuilt and measured:\n  \
                 balance-alb carried nothing while both tunnels were up; balance-rr lost every\n  \
                 second frame while a line was dead; until something noticed and restarted the\n  \
                 tunnel it took minutes (20 s to never).\n\n";
         out += &self.verdict_text(style);
         out
-    }
-
-    fn rows(&self) -> Vec<Row> {
-        let mut rows = vec![Row::header()];
-        rows.extend(self.events.iter().map(Row::of));
-        rows
     }
 
     fn verdict_text(&self, style: Style) -> String {
@@ -259,91 +254,6 @@ impl Report {
 
 /// A machine that holds packets up for longer than this while nothing happens is too busy.
 const BUSY: Duration = Duration::from_millis(20);
-
-/// One line of the table: texts to the left, numbers to the right.
-struct Row {
-    cells: [String; 8],
-    verdict: Option<Verdict>,
-}
-
-/// The columns with numbers.
-const NUMBERS: std::ops::RangeInclusive<usize> = 1..=4;
-/// The column with the verdict.
-const VERDICT: usize = 6;
-
-impl Row {
-    fn header() -> Self {
-        let cells = [
-            "event",
-            "A to B",
-            "B to A",
-            "lost",
-            "twice",
-            "goal",
-            "",
-            "OpenVPN + bond",
-        ];
-        Self {
-            cells: cells.map(str::to_owned),
-            verdict: None,
-        }
-    }
-
-    fn of(event: &Event) -> Self {
-        let verdict = event.verdict();
-        let gap = |flow: &FlowReport| format!("{:.0}", flow.gap_ms());
-        let mut what = event.what.to_owned();
-        if let Some(ready) = event.ready {
-            let _ = write!(what, " {:.1} s", ready.as_secs_f64());
-        }
-        Self {
-            cells: [
-                what,
-                gap(&event.felt.a_to_b),
-                gap(&event.felt.b_to_a),
-                event.felt.lost().to_string(),
-                event.felt.duplicated().to_string(),
-                event.goal_text(),
-                verdict.word().to_owned(),
-                event.before.to_owned(),
-            ],
-            verdict: Some(verdict),
-        }
-    }
-}
-
-fn table(out: &mut String, rows: &[Row], style: Style) {
-    let width = |column: usize| {
-        let widths = rows.iter().filter_map(|row| row.cells.get(column));
-        widths.map(String::len).max().unwrap_or(0)
-    };
-    for row in rows {
-        let mut line = String::new();
-        for (column, cell) in row.cells.iter().enumerate() {
-            let width = width(column);
-            let text = match NUMBERS.contains(&column) {
-                true => format!("{cell:>width$}"),
-                false => format!("{cell:<width$}"),
-            };
-            match row.verdict {
-                Some(verdict) if column == VERDICT => {
-                    line += &paint(&text, verdict.colour(), style);
-                }
-                _ => line += &text,
-            }
-            line += "  ";
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-}
-
-fn paint(text: &str, colour: AnsiColor, style: Style) -> String {
-    match style {
-        Style::Plain => text.to_owned(),
-        Style::Coloured => format!("{}{text}{Reset}", colour.render_fg()),
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -433,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_only_when_asked_and_columns_aligned() {
+    pub(super) fn colours_only_when_asked_and_columns_aligned() {
         let goal = Goal {
             gap: Some(100 * MS),
             ..Goal::default()

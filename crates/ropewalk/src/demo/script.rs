@@ -5,14 +5,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use lab::cable::LineStats;
 use lab::echo::{self, EchoOptions};
 use lab::meter::MeterReport;
 use lab::transfer::{self, TcpOptions, TcpReport};
-use lab::{Direction, End, Meter, MeterOptions, Namespace, Way};
+use lab::{End, Meter, MeterOptions, Namespace, Way};
 
 use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::rates::Rates;
 use super::report::{Event, Goal, Report};
 use super::scene::{Line, Scene, View, segment_address};
 
@@ -388,38 +388,5 @@ fn back() -> Goal {
         lossless: true,
         ready: Some(Duration::from_secs(2)),
         ..Goal::default()
-    }
-}
-
-/// What the lines carry, both ways together.
-#[derive(Debug, Default)]
-struct Rates {
-    last: Option<(Instant, [u64; 2])>,
-    shown: [f64; 2],
-}
-
-impl Rates {
-    /// Mbit/s per line, over the last half second or so.
-    fn renew(&mut self, scene: &Scene) -> [f64; 2] {
-        let now = Instant::now();
-        let bytes = Line::BOTH.map(|line| {
-            let stats = |direction| -> LineStats { scene.cable(line).stats(direction) };
-            Direction::BOTH
-                .map(|direction| stats(direction).delivered_bytes)
-                .iter()
-                .sum::<u64>()
-        });
-        let Some((then, before)) = self.last else {
-            self.last = Some((now, bytes));
-            return self.shown;
-        };
-        let elapsed = now.duration_since(then).as_secs_f64();
-        if elapsed >= 0.5 {
-            for ((shown, bytes), before) in self.shown.iter_mut().zip(bytes).zip(before) {
-                *shown = bytes.saturating_sub(before) as f64 * 8e-6 / elapsed;
-            }
-            self.last = Some((now, bytes));
-        }
-        self.shown
     }
 }

@@ -401,9 +401,10 @@ impl Link {
         let wakes = path.live.state() == State::Down
             && context.now.saturating_duration_since(path.last_eliciting) >= WAKE_SPACING;
         if arrival.uplink == path.uplink && newest {
-            if arrival.remote == path.remote {
+            if arrival.remote == path.remote && path.agreed {
                 path.local = arrival.local;
             } else {
+                // An address not yet proven to us; the peer uses the path, so that it will not ask again.
                 self.on_new_address(at, arrival, context);
             }
         }
