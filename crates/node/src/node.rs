@@ -289,7 +289,7 @@ impl Node {
         self.forwarder.bridge.handle_timeout(now);
     }
 
-    /// When [`Self::handle_timeout`] is to be called at the latest.
+    /// When [`Self::handle_timeout`] is to be called, at most a few seconds from now; a call much later looks like sleep.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
         let peers = self
             .peers
@@ -301,11 +301,11 @@ impl Node {
             .into_iter()
             .chain(self.forwarder.bridge.poll_timeout())
             .min();
-        self.promised = Some(
-            next.unwrap_or(now + LOOK_EVERY)
-                .clamp(now, now + LOOK_EVERY),
-        );
-        next
+        let promised = next
+            .unwrap_or(now + LOOK_EVERY)
+            .clamp(now, now + LOOK_EVERY);
+        self.promised = Some(promised);
+        self.promised
     }
 
     /// Carries out a command. False when it names something that does not exist.

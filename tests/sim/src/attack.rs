@@ -44,6 +44,11 @@ impl World {
         self.schedule(self.now, Happening::Attack);
     }
 
+    /// He goes away.
+    pub fn end_attack(&mut self) {
+        self.attacker.until = None;
+    }
+
     pub(crate) fn on_attack(&mut self) {
         if self.attacker.until.is_none_or(|until| until <= self.now)
             || self.attacker.heard.is_empty()

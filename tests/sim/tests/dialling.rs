@@ -146,11 +146,17 @@ fn a_lost_answer_does_not_leave_a_path_half_open() {
         let mut spec = spec(2);
         spec.dials[seed as usize % 2] = false;
         let mut world = pair(seed, &spec);
-        world.lines.iter_mut().for_each(|line| line.reshape(|shape| shape.loss = 0.5));
+        world
+            .lines
+            .iter_mut()
+            .for_each(|line| line.reshape(|shape| shape.loss = 0.5));
         world.boot(0);
         world.boot(1);
         world.run(secs(2));
-        world.lines.iter_mut().for_each(|line| line.reshape(|shape| shape.loss = 0.0));
+        world
+            .lines
+            .iter_mut()
+            .for_each(|line| line.reshape(|shape| shape.loss = 0.0));
         assert_works(&mut world, secs(2));
     }
 }

@@ -70,9 +70,9 @@ pub fn pair(options: Options) -> Result<bool> {
 /// already: then others on this machine see what we make.
 fn prepare() -> Result<bool> {
     let is_root = sys::privilege::has_cap_sys_admin();
+    // Before the attempt: a user namespace without a map hides who we are.
+    let is_uid_0 = rustix::process::geteuid().is_root();
     sys::netns::userns_root().map_err(|error| {
-        let is_uid_0 = std::fs::metadata("/proc/self")
-            .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         match error {
             // "Run as root" helps nobody who is.
             UsernsError::Refused { reason } if is_uid_0 => anyhow::anyhow!(

@@ -253,7 +253,7 @@ impl Report {
 }
 
 /// A machine that holds packets up for longer than this while nothing happens is too busy.
-const BUSY: Duration = Duration::from_millis(20);
+pub(super) const BUSY: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

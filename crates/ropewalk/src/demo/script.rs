@@ -13,7 +13,7 @@ use lab::{End, Meter, MeterOptions, Namespace, Way};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::rates::Rates;
-use super::report::{Event, Goal, Report};
+use super::report::{BUSY, Event, Goal, Report};
 use super::scene::{Line, Scene, View, segment_address};
 
 /// How often we look at signals and daemons, and renew the live line.
@@ -29,7 +29,7 @@ const TRANSFER: Duration = Duration::from_secs(2);
 /// An order reaches the other end within this time; well below the 0.2 s after which traffic
 /// moves back.
 const ORDER_ARRIVES: Duration = Duration::from_millis(60);
-/// How often we try to kill line 2 in that time.
+/// How often we try what a busy machine can spoil.
 const ATTEMPTS: usize = 3;
 const NOT_DRAINED: &str = "line 1 is not drained";
 /// Whatever is under way arrives within this time, or never.
@@ -186,8 +186,23 @@ impl Script<'_> {
             .say("from here on 1000 packets a second each way; gaps A to B / B to A:")?;
         // The transfers' queues drain first.
         self.rest(Duration::from_millis(1000))?;
-        self.mark("nothing, for 2 s", lossless(), NOTHING);
-        self.rest(Duration::from_secs(2))?;
+        for attempt in 1..=ATTEMPTS {
+            self.marks.clear();
+            let start = Instant::now();
+            self.mark("nothing, for 2 s", lossless(), NOTHING);
+            self.rest(Duration::from_secs(2))?;
+            let gap = self
+                .meter
+                .as_ref()
+                .map(|meter| meter.report_since(start).outage());
+            if attempt == ATTEMPTS || gap.is_none_or(|gap| gap <= BUSY) {
+                break;
+            }
+            self.progress.say(&format!(
+                "this machine holds packets up by {} ms; waiting for it to calm down",
+                gap.unwrap_or_default().as_millis()
+            ))?;
+        }
         self.told(None)
     }
 

@@ -60,6 +60,7 @@ pub(super) fn mend(world: &mut World, plan: &Plan) {
         }
     }
     world.apply(Fault::Pause(false));
+    world.end_attack();
 }
 
 /// Something that breaks and, unless it is a thing of one moment, its repair.
