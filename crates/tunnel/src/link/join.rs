@@ -330,6 +330,8 @@ impl Link {
             .set_limit(context.uplinks.limit(to.uplink, to.remote), context.now);
         path.mtu.start_again(context.now);
         path.estimator.start_again(context.now);
+        // What was lost on the way to the old address says nothing about the new one.
+        path.estimator.forget_loss();
         context.events.push(Event::Moved {
             uplink: to.uplink,
             from,
