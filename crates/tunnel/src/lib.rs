@@ -4,8 +4,8 @@
 //! randomness of its own: the caller passes `now`, lends buffers through [`DatagramSink`] and seeds the generator, so a
 //! whole network of peers runs in one test, in virtual time.
 //!
-//! The way of a frame out: [`Peer::send`] → [`scheduler`] → [`path`] (pieces of one datagram) → sealed into the sink.
-//! The way in: [`Peer::receive`] → open → replay check → [`assembly`] → the caller's closure.
+//! The way of a frame out: [`Peer::send`] → `scheduler` → `path` (pieces of one datagram) → sealed into the sink.
+//! The way in: [`Peer::receive`] → open → replay check → `assembly` → the caller's closure.
 
 mod acks;
 mod assembly;

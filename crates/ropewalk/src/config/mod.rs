@@ -2,7 +2,7 @@
 //!
 //! Every table is read key by key over the parser's span-keeping tree, so that one run reports
 //! all that is wrong, each with file, line, column, key and remedy. What depends on the machine
-//! of the moment (an absent device, a name that does not resolve) is for [`machine`] and only
+//! of the moment (an absent device, a name that does not resolve) is for [`crate::machine`] and only
 //! ever a warning.
 
 use std::fs;
