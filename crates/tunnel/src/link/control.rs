@@ -68,11 +68,10 @@ impl Link {
         };
         let mut asks =
             self.on_controls(payload.control, path, opened.arrival, &mut outcome, context);
-        if let (Some(at), Some(pieces)) = (path, payload.records) {
+        if let (Some(_), Some(pieces)) = (path, payload.records) {
             asks.ack = true;
             outcome.frames = true;
             self.last_frame = context.now;
-            let _ = at;
             self.on_pieces(pieces, deliver, context);
         }
         if let (Some(at), true) = (path, asks.ack) {

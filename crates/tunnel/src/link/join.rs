@@ -73,6 +73,16 @@ impl Link {
         context: &mut Context<'_>,
     ) {
         let known = moves.or_else(|| self.path_at(uplink, remote));
+        self.send_challenge((uplink, remote, local), moves, known, context);
+    }
+
+    fn send_challenge(
+        &mut self,
+        (uplink, remote, local): (UplinkId, SocketAddr, Option<IpAddr>),
+        moves: Option<usize>,
+        known: Option<usize>,
+        context: &mut Context<'_>,
+    ) {
         let (token, path, role) = self.ask(uplink, remote, local, moves, known, context);
         let target = Target {
             uplink,
@@ -83,22 +93,6 @@ impl Link {
             .send_aside(target, &mut context.sending(), |out| {
                 put_challenge(out, token, uplink.0, path, role);
             });
-    }
-
-    fn tell_id(&mut self, at: usize, asked: &Asked, context: &mut Context<'_>) {
-        let (uplink, remote, local) = (asked.uplink, asked.remote, asked.local);
-        let (token, path, role) = self.ask(uplink, remote, local, None, Some(at), context);
-        self.lobby.send_aside(
-            Target {
-                uplink,
-                remote,
-                local,
-            },
-            &mut context.sending(),
-            |out| {
-                put_challenge(out, token, uplink.0, path, role);
-            },
-        );
     }
 
     fn ask(
@@ -275,7 +269,8 @@ impl Link {
             if asked.named == self.paths[at].id {
                 return;
             }
-            return self.tell_id(at, &asked, context);
+            let to = (asked.uplink, asked.remote, asked.local);
+            return self.send_challenge(to, None, Some(at), context);
         }
         let path = &mut self.paths[at];
         path.agreed = true;

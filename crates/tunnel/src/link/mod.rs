@@ -143,7 +143,7 @@ impl Link {
             assembly: Assembly::new(config.max_record_in),
             next_record: 0,
             max_record: config.max_record_out,
-            status: status::Sender::new(now),
+            status: status::Sender::new(),
             peer_status: None,
             last_frame: now,
             ranked: now,

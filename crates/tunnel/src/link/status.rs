@@ -20,7 +20,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(_now: Instant) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             sequence: 0,
             acked: 0,
