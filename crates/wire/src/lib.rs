@@ -4,6 +4,7 @@
 //! The tunnel's own formats follow `docs/protocol.md`; the section numbers in these modules are
 //! that page's.
 
+pub mod checksum;
 pub mod control;
 pub mod datagram;
 pub mod ethernet;
@@ -14,4 +15,7 @@ pub mod ip;
 pub mod malformed;
 pub mod payload;
 pub mod reader;
+pub mod segment;
+pub mod superframe;
 pub mod vlan;
+pub mod vnet;
