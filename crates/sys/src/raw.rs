@@ -40,13 +40,44 @@ pub(crate) fn tun_set_iff(fd: BorrowedFd<'_>, name: &str, flags: c_int) -> io::R
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &mut request) })
 }
 
-/// `TUNGETIFF`: the flags the attached device has.
-pub(crate) fn tun_get_iff(fd: BorrowedFd<'_>) -> io::Result<c_int> {
+/// `TUNGETIFF`: the flags of the attached device, and its name, which may have changed.
+pub(crate) fn tun_get_iff(fd: BorrowedFd<'_>) -> io::Result<(c_int, String)> {
     let mut request = ifreq("")?;
     // SAFETY: the kernel writes one `ifreq`, which lives across the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNGETIFF, &mut request) })?;
     // SAFETY: `TUNGETIFF` fills the flags member of the union.
-    Ok(c_int::from(unsafe { request.ifr_ifru.ifru_flags } as u16))
+    let flags = c_int::from(unsafe { request.ifr_ifru.ifru_flags } as u16);
+    let name = request.ifr_name.iter().map(|&c| c as u8);
+    let name = name.take_while(|&byte| byte != 0).collect();
+    let name = String::from_utf8(name).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok((flags, name))
+}
+
+/// `TUNGETFEATURES`: the flags that this kernel's `TUNSETIFF` knows.
+pub(crate) fn tun_get_features(fd: BorrowedFd<'_>) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    // SAFETY: the kernel writes one `unsigned int`, which lives across the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNGETFEATURES, &mut value) })?;
+    Ok(value)
+}
+
+/// `TUNGETVNETHDRSZ` and `TUNGETVNETLE`: bytes of the virtio-net header, and whether it is
+/// little-endian (1) or in the machine's order (0).
+pub(crate) fn tun_get_vnet(fd: BorrowedFd<'_>) -> io::Result<(c_int, c_int)> {
+    let (mut size, mut little): (c_int, c_int) = (0, 0);
+    // SAFETY: the kernel writes one `int`, which lives across the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNGETVNETHDRSZ, &mut size) })?;
+    // SAFETY: the same.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNGETVNETLE, &mut little) })?;
+    Ok((size, little))
+}
+
+/// `TUNSETVNETHDRSZ` and `TUNSETVNETLE`, as [`tun_get_vnet`] gives them.
+pub(crate) fn tun_set_vnet(fd: BorrowedFd<'_>, (size, little): (c_int, c_int)) -> io::Result<()> {
+    // SAFETY: the kernel reads one `int`, which lives across the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETHDRSZ, &size) })?;
+    // SAFETY: the same.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETVNETLE, &little) })
 }
 
 /// `TUNSETIFINDEX`: the interface index that the next `TUNSETIFF` gives.

@@ -1,11 +1,16 @@
 //! TAP devices: the Ethernet port that the kernel sees.
 
+use std::ffi::c_int;
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use crate::raw;
+
+mod offload;
+
+pub use offload::{Offloads, READ_LEN, VNET_LEN};
 
 const DEVICE_FILE: &str = "/dev/net/tun";
 
@@ -44,15 +49,22 @@ pub struct TapOptions {
     pub persist: bool,
     /// The interface index that a new device gets; the kernel chooses when `None`.
     pub ifindex: Option<u32>,
+    /// Have a virtio-net header (virtio 1.2 §5.1.6.1) before each frame, both ways, and take from
+    /// the kernel super-frames and partial checksums, as far as it offers them. Without support in
+    /// the kernel, the device opens as if this were `false`; [`Tap::vnet`] tells.
+    pub offload: bool,
 }
 
-/// An open TAP device, non-blocking: one Ethernet frame (without FCS) per read and per write.
+/// An open TAP device, non-blocking: one Ethernet frame (without FCS) per read and per write, with
+/// a virtio-net header before it if [`Tap::vnet`] says so.
 ///
 /// Closing removes the device, unless it was there before (then it is persistent by itself) or
-/// [`TapOptions::persist`] asked to keep it.
+/// [`TapOptions::persist`] asked to keep it. A device that stays is left without offloads.
 #[derive(Debug)]
 pub struct Tap {
+    // Closed first: what is put back needs the device to be free.
     fd: OwnedFd,
+    vnet: Option<offload::Vnet>,
     name: String,
     ifindex: u32,
     adopted: bool,
@@ -74,10 +86,19 @@ impl Tap {
         if let Some(ifindex) = options.ifindex.filter(|_| !adopted) {
             raw::tun_set_ifindex(fd.as_fd(), ifindex).map_err(failed)?;
         }
-        attach(fd.as_fd(), name, adopted)?;
+        let vnet = options.offload && offload::supported(fd.as_fd());
+        let flags = raw::TAP_FLAGS | if vnet { libc::IFF_VNET_HDR } else { 0 };
+        let flags = attach(fd.as_fd(), name, flags, adopted)?;
         // Offloads that a former user of an adopted device switched on would hand us frames
         // larger than the MTU, without the header that says how to cut them.
         raw::tun_set_offload(fd.as_fd(), 0).map_err(failed)?;
+        let mut vnet = match vnet {
+            true => Some(offload::Vnet::begin(fd.as_fd()).map_err(failed)?),
+            false => None,
+        };
+        if let Some(vnet) = vnet.as_mut().filter(|_| adopted || options.persist) {
+            vnet.restore_with(open_device_file(name)?, flags & !libc::IFF_VNET_HDR);
+        }
         if options.persist && !adopted {
             raw::tun_set_persist(fd.as_fd(), true).map_err(failed)?;
         }
@@ -85,26 +106,52 @@ impl Tap {
             .ok_or_else(|| failed(io::Error::from_raw_os_error(libc::ENODEV)))?;
         Ok(Self {
             fd,
+            vnet,
             name: name.to_owned(),
             ifindex,
             adopted,
         })
     }
 
-    /// Reads one frame; a frame longer than `buffer` is cut.
+    /// Reads one frame, with its virtio-net header before it if [`Tap::vnet`]; what is longer than
+    /// `buffer` is cut. [`READ_LEN`] bytes are enough for every super-frame.
     ///
     /// `WouldBlock` when there is none; `EBADFD` (77) when the device has been deleted.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(&self.fd, buffer)?)
     }
 
-    /// Hands one frame to the kernel.
+    /// Hands one frame to the kernel, with its virtio-net header before it if [`Tap::vnet`].
     ///
     /// `WouldBlock` when its queue is full; `EIO` while the interface is down; `EINVAL` for less
-    /// than an Ethernet header.
+    /// than an Ethernet header, or a virtio-net header that does not fit the frame.
     pub fn write(&self, frame: &[u8]) -> io::Result<()> {
         rustix::io::write(&self.fd, frame)?;
         Ok(())
+    }
+
+    /// The same for a frame and its virtio-net header that are not next to each other in memory.
+    ///
+    /// Errors as [`Tap::write`]; `InvalidInput` for a device without virtio-net headers.
+    pub fn write_parts(&self, header: &[u8; VNET_LEN], frame: &[u8]) -> io::Result<()> {
+        if self.vnet.is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        rustix::io::writev(&self.fd, &[IoSlice::new(header), IoSlice::new(frame)])?;
+        Ok(())
+    }
+
+    /// Whether a virtio-net header of [`VNET_LEN`] bytes, little-endian, stands before each frame.
+    pub fn vnet(&self) -> bool {
+        self.vnet.is_some()
+    }
+
+    /// What the kernel leaves to who reads the device; nothing without [`Tap::vnet`].
+    pub fn offloads(&self) -> Offloads {
+        self.vnet
+            .as_ref()
+            .map(offload::Vnet::offloads)
+            .unwrap_or_default()
     }
 
     /// Shows or hides the carrier: the kernel's side sees a pulled cable.
@@ -125,6 +172,14 @@ impl Tap {
     /// The device existed before it was opened, and stays when it is closed.
     pub fn adopted(&self) -> bool {
         self.adopted
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        if let Some(vnet) = &mut self.vnet {
+            vnet.end(self.fd.as_fd());
+        }
     }
 }
 
@@ -163,14 +218,21 @@ fn open_device_file(name: &str) -> Result<OwnedFd, TapError> {
     }
 }
 
-fn attach(fd: BorrowedFd<'_>, name: &str, adopted: bool) -> Result<(), TapError> {
-    let mut attached = raw::tun_set_iff(fd, name, raw::TAP_FLAGS);
+/// Returns the flags that the device took.
+fn attach(
+    fd: BorrowedFd<'_>,
+    name: &str,
+    mut flags: c_int,
+    adopted: bool,
+) -> Result<c_int, TapError> {
+    let mut attached = raw::tun_set_iff(fd, name, flags);
     if adopted && errno(&attached) == Some(libc::EINVAL) {
         // A persistent device made with several queues takes only users who say so too.
-        attached = raw::tun_set_iff(fd, name, raw::TAP_FLAGS | libc::IFF_MULTI_QUEUE);
+        flags |= libc::IFF_MULTI_QUEUE;
+        attached = raw::tun_set_iff(fd, name, flags);
     }
     match attached {
-        Ok(()) => verify(fd, name),
+        Ok(()) => verify(fd, name).map(|()| flags),
         Err(error) => Err(match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => TapError::PermissionDenied(name.to_owned()),
             Some(libc::EBUSY) => TapError::Busy(name.to_owned()),
@@ -184,7 +246,7 @@ fn attach(fd: BorrowedFd<'_>, name: &str, adopted: bool) -> Result<(), TapError>
 }
 
 fn verify(fd: BorrowedFd<'_>, name: &str) -> Result<(), TapError> {
-    let flags = raw::tun_get_iff(fd).map_err(|source| TapError::Io {
+    let (flags, _) = raw::tun_get_iff(fd).map_err(|source| TapError::Io {
         name: name.to_owned(),
         source,
     })?;
@@ -199,100 +261,4 @@ fn errno<T>(result: &io::Result<T>) -> Option<i32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{block_on, in_netns};
-
-    #[test]
-    fn names_are_checked_before_the_kernel_sees_them() {
-        for bad in ["", ".", "..", "a b", "a/b", "tap%d", "sixteen-bytes-xx"] {
-            let error = Tap::open(bad, TapOptions::default()).unwrap_err();
-            assert!(matches!(error, TapError::BadName(_)), "{bad}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_made_device_goes_and_an_adopted_one_stays() {
-        in_netns(|| {
-            let tap = Tap::open(
-                "t0",
-                TapOptions {
-                    ifindex: Some(4711),
-                    ..Default::default()
-                },
-            )
-            .unwrap();
-            assert!(!tap.adopted());
-            assert_eq!((tap.name(), tap.ifindex()), ("t0", 4711));
-            drop(tap);
-            assert_eq!(raw::if_index("t0"), None);
-
-            drop(
-                Tap::open(
-                    "t1",
-                    TapOptions {
-                        persist: true,
-                        ..Default::default()
-                    },
-                )
-                .unwrap(),
-            );
-            let index = raw::if_index("t1").expect("kept");
-            let tap = Tap::open("t1", TapOptions::default()).unwrap();
-            assert!(tap.adopted());
-            assert_eq!(tap.ifindex(), index);
-            drop(tap);
-            assert_eq!(
-                raw::if_index("t1"),
-                Some(index),
-                "an adopted device is left in place"
-            );
-        });
-    }
-
-    #[test]
-    fn errors_are_told_apart() {
-        in_netns(|| {
-            let _held = Tap::open("t0", TapOptions::default()).unwrap();
-            let error = Tap::open("t0", TapOptions::default()).unwrap_err();
-            assert!(matches!(error, TapError::Busy(_)), "{error}");
-            let error = Tap::open("lo", TapOptions::default()).unwrap_err();
-            assert!(matches!(error, TapError::NameIsNotTap(_)), "{error}");
-        });
-    }
-
-    #[test]
-    fn frames_pass_and_carrier_can_be_taken_away() {
-        in_netns(|| {
-            let tap = Tap::open("t0", TapOptions::default()).unwrap();
-            block_on(async |netlink| {
-                assert_eq!(
-                    tap.write(&[0; 60]).unwrap_err().raw_os_error(),
-                    Some(libc::EIO),
-                    "down"
-                );
-                netlink.set_up("t0", true).await.unwrap();
-                tap.write(&[0; 60]).unwrap();
-                assert!(netlink.link("t0").await.unwrap().unwrap().carrier);
-                tap.set_carrier(false).unwrap();
-                assert!(!netlink.link("t0").await.unwrap().unwrap().carrier);
-                tap.set_carrier(true).unwrap();
-                assert!(netlink.link("t0").await.unwrap().unwrap().carrier);
-                let address = "10.9.8.1".parse().unwrap();
-                netlink.add_address("t0", address, 24).await.unwrap();
-            });
-            // An ARP request for the neighbour appears on our side.
-            let socket = std::net::UdpSocket::bind("10.9.8.1:0").unwrap();
-            socket.send_to(b"x", "10.9.8.2:9").unwrap();
-            let mut frame = [0u8; 2048];
-            let arp = (0..200).any(|_| match tap.read(&mut frame) {
-                Ok(length) => length >= 42 && frame[12..14] == [0x08, 0x06],
-                Err(_) => {
-                    std::thread::sleep(std::time::Duration::from_millis(5));
-                    false
-                }
-            });
-            assert!(arp, "the kernel asked for its neighbour through the TAP");
-        });
-    }
-}
+mod tests;
