@@ -5,6 +5,7 @@
 //! that page's.
 
 pub mod checksum;
+pub mod coalesce;
 pub mod control;
 pub mod datagram;
 pub mod ethernet;

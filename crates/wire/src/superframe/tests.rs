@@ -9,6 +9,7 @@ pub(crate) struct Recipe {
     /// For UDP: which IP. TCP says it by its kind.
     pub(crate) v6: bool,
     pub(crate) tags: usize,
+    pub(crate) port: u16,
     pub(crate) size: u16,
     pub(crate) payload: Vec<u8>,
     pub(crate) sequence: u32,
@@ -24,6 +25,7 @@ impl Recipe {
             kind,
             v6: kind == GsoKind::TcpV6,
             tags: 0,
+            port: 443,
             size,
             payload: (0..payload).map(|i| (i * 7 + i / 251) as u8).collect(),
             sequence: 0xffff_f000,
@@ -65,7 +67,8 @@ impl Recipe {
             let checksum = Sum::new().bytes(&frame[l4 - 20..]).checksum();
             frame[l4 - 10..l4 - 8].copy_from_slice(&checksum.to_be_bytes());
         }
-        frame.extend([0x30, 0x39, 0x01, 0xbb]);
+        frame.extend([0x30, 0x39]);
+        frame.extend(self.port.to_be_bytes());
         let pseudo = Sum::new().bytes(&addresses).word(protocol.into());
         let partial = pseudo.word(l4_len as u16).folded().to_be_bytes();
         if tcp {
