@@ -22,7 +22,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "wire_payload",
         run: targets::wire_payload::run,
@@ -52,5 +52,15 @@ pub const TARGETS: [Target; 6] = [
         name: "bridge_frame",
         run: targets::bridge_frame::run,
         seeds: targets::bridge_frame::seeds,
+    },
+    Target {
+        name: "wire_vnet",
+        run: targets::wire_vnet::run,
+        seeds: targets::wire_vnet::seeds,
+    },
+    Target {
+        name: "wire_coalesce",
+        run: targets::wire_coalesce::run,
+        seeds: targets::wire_coalesce::seeds,
     },
 ];

@@ -2,8 +2,9 @@
 //! device takes one frame of 64 KiB much faster than 45 of 1500 bytes.
 //!
 //! Only what can be cut again into the very same frames is put together, and only after its
-//! checksums were verified. The one exception is the identification of IPv4 packets that must not
-//! be fragmented, where all have the same: it means nothing there (RFC 6864 §4.1).
+//! checksums were verified. The exceptions: a checksum of 0 may come back in its other form, 0xffff;
+//! and where IPv4 packets that must not be fragmented all have the same identification, they come
+//! back with different ones, which mean nothing there (RFC 6864 §4.1).
 //!
 //! UDP is left alone. A sender of bulk data hands over super-frames, which come through whole;
 //! Linux forwards all other datagrams one by one as well unless told otherwise
@@ -65,15 +66,18 @@ impl Coalescer {
             }
             Arrival::Tcp(key, segment) => (key, segment),
         };
-        let open = self.flows.iter_mut().take(self.open);
-        for (index, flow) in open.enumerate().filter(|(_, flow)| flow.key == key) {
-            match segment.as_ref().map(|segment| flow.join(segment, frame)) {
+        let mut open = self.flows.iter_mut().take(self.open);
+        if let Some(index) = open.position(|flow| flow.key == key) {
+            let flow = self.flows.get_mut(index);
+            let joined = segment
+                .as_ref()
+                .zip(flow)
+                .map(|(s, flow)| flow.join(s, frame));
+            match joined {
                 Some(Joined::Open) => return,
                 Some(Joined::Full) => return self.close(index, out),
-                Some(Joined::Not) | None => {}
+                Some(Joined::Not) | None => self.close(index, out),
             }
-            self.close(index, out);
-            break;
         }
         match segment.filter(Segment::begins) {
             Some(segment) => self.begin(key, &segment, header, frame, out),

@@ -11,6 +11,8 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
+use wire::coalesce::Coalescer;
+use wire::ethernet::{Frame, pop_tag, push_tag};
 use wire::segment::complete_checksum;
 use wire::superframe::SuperFrame;
 use wire::vnet::{GsoKind, VnetHeader};
@@ -34,6 +36,15 @@ enum Way {
     Cut(usize),
     /// Every frame becomes plain ones.
     Segment,
+    /// The same, and those of a batch become super-frames again.
+    Coalesce,
+}
+
+/// The way, and the tag that frames carry on it.
+#[derive(Copy, Clone, Debug)]
+struct Road {
+    way: Way,
+    tag: Option<u16>,
 }
 
 /// What the loop has seen and done.
@@ -69,8 +80,8 @@ impl Pair {
         Self { netns, taps }
     }
 
-    /// Runs `test` while the loop carries frames `way`.
-    fn joined(&self, way: Way, test: impl FnOnce()) -> Seen {
+    /// Runs `test` while the loop carries frames.
+    fn joined(&self, road: Road, test: impl FnOnce()) -> Seen {
         let stop = AtomicBool::new(false);
         /// Ends the loop when a test panics, too.
         struct Stop<'a>(&'a AtomicBool);
@@ -80,7 +91,7 @@ impl Pair {
             }
         }
         thread::scope(|scope| {
-            let carrier = scope.spawn(|| carry(&self.taps, way, &stop));
+            let carrier = scope.spawn(|| carry(&self.taps, road, &stop));
             let stop = Stop(&stop);
             test();
             drop(stop);
@@ -153,10 +164,13 @@ fn receive(mut stream: &TcpStream) {
     assert_eq!(wrong, None);
 }
 
-fn carry(taps: &[Tap; 2], way: Way, stop: &AtomicBool) -> Seen {
+fn carry(taps: &[Tap; 2], road: Road, stop: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
     let mut record = vec![0; READ_LEN];
     let mut buffer = vec![0; READ_LEN];
+    let mut tagged = vec![0; READ_LEN];
+    let mut untagged = vec![0; READ_LEN];
+    let mut coalescer = Coalescer::new();
     let pause = Timespec {
         tv_sec: 0,
         tv_nsec: 20_000_000,
@@ -165,24 +179,39 @@ fn carry(taps: &[Tap; 2], way: Way, stop: &AtomicBool) -> Seen {
         let mut fds = [&taps[0], &taps[1]].map(|tap| PollFd::new(tap, PollFlags::IN));
         poll(&mut fds, Some(&pause)).unwrap();
         for (from, to) in [(&taps[0], &taps[1]), (&taps[1], &taps[0])] {
-            let mut put = |header: VnetHeader, frame: &[u8]| {
+            let mut put = |mut header: VnetHeader, frame: &[u8]| {
                 seen.written += 1;
                 seen.longest_written = seen.longest_written.max(frame.len());
-                to.write_parts(&header.encode(), frame).unwrap();
+                let written = if road.tag.is_some() {
+                    let tagged = Frame::parse(frame).unwrap();
+                    let length = pop_tag(&mut untagged, &tagged).unwrap();
+                    header.shift(-4);
+                    to.write_parts(&header.encode(), &untagged[..length])
+                } else {
+                    to.write_parts(&header.encode(), frame)
+                };
+                written.unwrap();
             };
             for _ in 0..64 {
                 let Ok(length) = from.read(&mut record) else {
                     break;
                 };
-                let (header, frame) = VnetHeader::split(&record[..length]).unwrap();
+                let (mut header, mut frame) = VnetHeader::split(&record[..length]).unwrap();
+                if let Some(tci) = road.tag {
+                    let plain = Frame::parse(frame).unwrap();
+                    let length = push_tag(&mut tagged, &plain, tci).unwrap();
+                    header.shift(4);
+                    frame = &tagged[..length];
+                }
                 let whole = SuperFrame::check(header, frame);
                 let whole = whole.unwrap_or_else(|why| panic!("{why}: {header:?}"));
                 seen.longest_read = seen.longest_read.max(frame.len());
                 if let Some(gso) = whole.header().gso {
                     seen.kinds[gso.kind as usize] += 1;
                 }
-                forward(&whole, way, &mut buffer, &mut put);
+                forward(&whole, road.way, &mut buffer, &mut coalescer, &mut put);
             }
+            coalescer.flush(&mut put);
         }
     }
     seen
@@ -192,6 +221,7 @@ fn forward(
     whole: &SuperFrame<'_>,
     way: Way,
     buffer: &mut [u8],
+    coalescer: &mut Coalescer,
     put: &mut impl FnMut(VnetHeader, &[u8]),
 ) {
     match way {
@@ -209,20 +239,29 @@ fn forward(
             let count = whole.for_each_segment(buffer, |frame| put(VnetHeader::PLAIN, frame));
             assert_eq!(count, Some(whole.segments()));
         }
+        Way::Coalesce => {
+            let push = |frame: &[u8]| coalescer.push(VnetHeader::PLAIN, frame, put);
+            let count = whole.for_each_segment(buffer, push);
+            assert_eq!(count, Some(whole.segments()));
+        }
     }
 }
 
-/// A transfer over both versions of IP; the longest frame written for each kind of way is at most
-/// `longest`, above `longer_than`.
-fn transfer_both(way: Way, longer_than: usize, longest: usize) {
+/// A transfer over both versions of IP, and one with a VLAN tag on the way. The longest frame
+/// written is above `longer_than` and at most `longest`.
+fn transfer_all(way: Way, longer_than: usize, longest: usize) {
     if !can_make_namespaces() {
         return;
     }
     let pair = Pair::new();
     let offloads = pair.taps[0].offloads();
     assert!(offloads.csum && offloads.tso, "{offloads:?}");
-    for (addresses, kind) in [(V4, GsoKind::TcpV4), (V6, GsoKind::TcpV6)] {
-        let seen = pair.joined(way, || pair.transfer(addresses));
+    for (addresses, kind, tag) in [
+        (V4, GsoKind::TcpV4, None),
+        (V6, GsoKind::TcpV6, None),
+        (V4, GsoKind::TcpV4, Some(0x200a)),
+    ] {
+        let seen = pair.joined(Road { way, tag }, || pair.transfer(addresses));
         assert!(seen.kinds[kind as usize] > 100, "{seen:?}");
         assert!(seen.longest_read > 20_000, "{seen:?}");
         let written = seen.longest_written;
@@ -233,17 +272,22 @@ fn transfer_both(way: Way, longer_than: usize, longest: usize) {
 
 #[test]
 fn super_frames_pass_whole() {
-    transfer_both(Way::Whole, 20_000, READ_LEN);
+    transfer_all(Way::Whole, 20_000, READ_LEN);
 }
 
 #[test]
 fn super_frames_pass_in_cuts() {
-    transfer_both(Way::Cut(4), 1514, 14 + 60 + 60 + 4 * 1460);
+    transfer_all(Way::Cut(4), 1514, 18 + 60 + 60 + 4 * 1460);
 }
 
 #[test]
 fn super_frames_pass_in_segments() {
-    transfer_both(Way::Segment, 1000, 1514);
+    transfer_all(Way::Segment, 1000, 1518);
+}
+
+#[test]
+fn segments_pass_put_together() {
+    transfer_all(Way::Coalesce, 20_000, READ_LEN);
 }
 
 #[test]
@@ -256,9 +300,11 @@ fn datagrams_pass_in_super_frames() {
         let _ = writeln!(io::stderr(), "SKIPPED: the kernel offers no USO");
         return;
     }
-    for way in [Way::Whole, Way::Cut(3), Way::Segment] {
+    for way in [Way::Whole, Way::Cut(3), Way::Segment, Way::Coalesce] {
         for addresses in [V4, V6] {
-            let seen = pair.joined(way, || exchange_datagrams(&pair, addresses));
+            let seen = pair.joined(Road { way, tag: None }, || {
+                exchange_datagrams(&pair, addresses)
+            });
             assert!(seen.kinds[GsoKind::UdpL4 as usize] >= 10, "{seen:?}");
             assert!(seen.longest_read > 10_000, "{seen:?}");
             pair.assert_no_errors();
