@@ -162,7 +162,7 @@ fn damage_is_not_hidden() {
 }
 
 #[test]
-fn a_shorter_segment_is_the_last() {
+fn what_ends_a_super_frame() {
     let frames = plain(&Recipe {
         payload: vec![7; 350],
         ..four()
@@ -174,6 +174,10 @@ fn a_shorter_segment_is_the_last() {
     });
     next.truncate(2);
     assert_eq!(counts(&[frames, next].concat()), [4, 2]);
+    // One that asks to be delivered at once waits for none, even the first.
+    let mut frames = plain(&four());
+    frames[0] = bent(&frames[0], |bytes| bytes[47] |= 0x08);
+    assert_eq!(counts(&frames), [1, 3]);
     // A longer one begins anew.
     let short = plain(&Recipe {
         payload: vec![7; 50],

@@ -24,8 +24,8 @@ const OFFLOAD: TapOptions = TapOptions {
 };
 const V4: [&str; 2] = ["10.9.8.1", "10.9.8.2"];
 const V6: [&str; 2] = ["fd09:8::1", "fd09:8::2"];
-const AMOUNT: usize = 12 << 20;
-const PATIENCE: Duration = Duration::from_secs(20);
+const AMOUNT: usize = 4 << 20;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the loop does with a frame on its way.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -262,7 +262,7 @@ fn transfer_all(way: Way, longer_than: usize, longest: usize) {
         (V4, GsoKind::TcpV4, Some(0x200a)),
     ] {
         let seen = pair.joined(Road { way, tag }, || pair.transfer(addresses));
-        assert!(seen.kinds[kind as usize] > 100, "{seen:?}");
+        assert!(seen.kinds[kind as usize] > 20, "{seen:?}");
         assert!(seen.longest_read > 20_000, "{seen:?}");
         let written = seen.longest_written;
         assert!(longer_than < written && written <= longest, "{seen:?}");
