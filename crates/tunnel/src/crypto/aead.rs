@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{
-    AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
-};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use zeroize::Zeroizing;
+
+use super::engine::Engine;
 
 /// Bytes of an AEAD tag, with either cipher.
 pub const TAG_LEN: usize = 16;
@@ -35,15 +34,6 @@ impl Cipher {
             Self::Aes256Gcm => b"ropewalk 1 aes-256-gcm",
             Self::ChaCha20Poly1305 => b"ropewalk 1 chacha20-poly1305",
         }
-    }
-
-    fn bind(self, key: &[u8; 32]) -> LessSafeKey {
-        let algorithm: &'static Algorithm = match self {
-            Self::Aes256Gcm => &AES_256_GCM,
-            Self::ChaCha20Poly1305 => &CHACHA20_POLY1305,
-        };
-        // Both ciphers take 32 bytes, so this fails only where memory is exhausted.
-        LessSafeKey::new(UnboundKey::new(algorithm, key).expect("a 32-byte key fits both ciphers"))
     }
 }
 
@@ -85,9 +75,9 @@ impl KeyType for KeyLen {
     }
 }
 
-/// The key of the sending direction. aws-lc wipes it when freed.
+/// The key of the sending direction. It is wiped when freed.
 pub struct SealingKey {
-    key: LessSafeKey,
+    key: Engine,
     cipher: Cipher,
 }
 
@@ -96,7 +86,7 @@ impl SealingKey {
     #[must_use]
     pub fn new(cipher: Cipher, key: &[u8; 32]) -> Self {
         Self {
-            key: cipher.bind(key),
+            key: Engine::new(cipher, key),
             cipher,
         }
     }
@@ -115,14 +105,8 @@ impl SealingKey {
     /// With 64 GiB of data or more, which no datagram has.
     #[must_use]
     pub fn seal(&self, nonce: [u8; 12], aad: &[u8], data: &mut [u8]) -> [u8; TAG_LEN] {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let sealed = self
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), data);
-        let tag = sealed.expect("a datagram is shorter than the cipher's limit");
-        let mut bytes = [0; TAG_LEN];
-        bytes.copy_from_slice(tag.as_ref());
-        bytes
+        let sealed = self.key.seal(nonce, aad, data);
+        sealed.expect("a datagram is shorter than the cipher's limit")
     }
 }
 
@@ -134,9 +118,9 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The key of the receiving direction. aws-lc wipes it when freed.
+/// The key of the receiving direction. It is wiped when freed.
 pub struct OpeningKey {
-    key: LessSafeKey,
+    key: Engine,
     cipher: Cipher,
 }
 
@@ -150,7 +134,7 @@ impl OpeningKey {
     #[must_use]
     pub fn new(cipher: Cipher, key: &[u8; 32]) -> Self {
         Self {
-            key: cipher.bind(key),
+            key: Engine::new(cipher, key),
             cipher,
         }
     }
@@ -172,9 +156,8 @@ impl OpeningKey {
         aad: &[u8],
         data_and_tag: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
         self.key
-            .open_in_place(nonce, Aad::from(aad), data_and_tag)
+            .open(nonce, aad, data_and_tag)
             .map_err(|_| OpenError)
     }
 }

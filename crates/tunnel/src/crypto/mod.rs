@@ -14,6 +14,7 @@
 pub mod aead;
 mod bucket;
 pub mod cookie;
+mod engine;
 pub mod fuzz;
 pub mod handshake;
 pub mod keys;
