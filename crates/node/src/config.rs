@@ -55,6 +55,8 @@ pub struct NodeConfig {
     pub seed: [u8; 32],
     /// Uplinks, at least one, at most 16.
     pub uplinks: Vec<NodeUplink>,
+    /// Whether peers may send us super-frames and partial checksums, and we them.
+    pub vnet: bool,
     /// Peers.
     pub peers: Vec<NodePeer>,
     /// Local ports.

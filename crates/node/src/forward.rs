@@ -3,8 +3,12 @@
 use std::time::Instant;
 
 use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode};
-use tunnel::DatagramSink;
-use wire::flow::flow_hash;
+use tunnel::{DatagramSink, Record};
+use wire::{
+    flow::flow_hash,
+    superframe::{MAX_FRAME_LEN, Shape, SuperFrame},
+    vnet::{VNET_LEN, VnetHeader},
+};
 
 use crate::{config::PortIndex, io::FrameSink};
 
@@ -20,62 +24,181 @@ pub(crate) struct Forwarder {
     pub port_full: u64,
     /// Frames longer than any port of ours takes, whose tag could not be changed.
     pub does_not_fit: u64,
+    /// Super-frames whose virtio-net header does not fit what is behind it.
+    pub bad_header: u64,
     egress: PortSet,
-    scratch: Vec<u8>,
+    /// A record in another form, and then a segment of it.
+    scratch: [Vec<u8>; 2],
 }
 
 /// Where a frame for a peer goes.
 pub(crate) trait PeerPorts {
-    fn send(
-        &mut self,
-        peer: usize,
-        frame: &[u8],
-        flow: u32,
-        now: Instant,
-        sink: &mut dyn DatagramSink,
-    );
+    fn send(&mut self, peer: usize, record: &Record<'_>, now: Instant, sink: &mut dyn DatagramSink);
+
+    /// Whether the peer takes records with a virtio-net header.
+    fn takes_vnet(&self, peer: usize) -> bool;
+}
+
+/// A frame, or a super-frame, on its way.
+#[derive(Clone, Copy)]
+struct Passing<'a> {
+    /// With the virtio-net header in front if it has a `shape`.
+    record: &'a [u8],
+    /// What a checked virtio-net header says of it; `None`: a frame as it is on a wire.
+    shape: Option<Shape>,
+}
+
+impl<'a> Passing<'a> {
+    fn plain(frame: &'a [u8]) -> Self {
+        Self {
+            record: frame,
+            shape: None,
+        }
+    }
+
+    /// `None` when the header does not fit the frame. A header that says nothing is left out.
+    fn checked(record: &'a [u8]) -> Option<Self> {
+        let (header, frame) = VnetHeader::split(record).ok()?;
+        if header.is_plain() {
+            return Some(Self::plain(frame));
+        }
+        let shape = Shape::check(header, frame, frame.len()).ok()?;
+        Some(Self {
+            record,
+            shape: Some(shape),
+        })
+    }
+
+    fn frame(&self) -> &'a [u8] {
+        &self.record[if self.shape.is_some() { VNET_LEN } else { 0 }..]
+    }
+
+    /// The longest frame that it stands for, bytes.
+    fn longest(&self) -> usize {
+        self.shape
+            .map_or(self.record.len(), |shape| shape.segment_len())
+    }
+
+    /// In its form for a port, in `scratch` if it is not the one it has. `None`: it does not fit there, and must not leave as it
+    /// is, which would be in another VLAN.
+    fn formed<'b>(&self, form: Form, scratch: &'b mut [u8]) -> Option<Passing<'b>>
+    where
+        'a: 'b,
+    {
+        if form == Form::AsIs {
+            return Some(*self);
+        }
+        let frame = self.frame();
+        let (head, body) = scratch.split_at_mut_checked(VNET_LEN)?;
+        let len = encode(frame, form, body);
+        if len == 0 {
+            return None;
+        }
+        let mut header = self.shape.map_or(VnetHeader::PLAIN, |shape| shape.header());
+        header.shift(len as isize - frame.len() as isize);
+        head.copy_from_slice(&header.encode());
+        Passing::checked(&scratch[..VNET_LEN + len])
+    }
+
+    /// Hands each frame that it stands for to `each`, with all checksums.
+    fn segment(&self, scratch: &mut [u8], each: impl FnMut(&[u8])) {
+        let whole = self
+            .shape
+            .and_then(|shape| SuperFrame::new(shape, self.frame()));
+        if let Some(whole) = whole {
+            let _ = whole.for_each_segment(scratch, each); // `scratch` holds the longest
+        }
+    }
+}
+
+/// What the way of a frame needs besides the switch.
+pub(crate) struct Ways<'a> {
+    pub now: Instant,
+    pub peers: &'a mut dyn PeerPorts,
+    pub datagrams: &'a mut dyn DatagramSink,
+    pub frames: &'a mut dyn FrameSink,
 }
 
 impl Forwarder {
+    /// `max_frame`: the longest frame that a port takes, bytes.
     pub(crate) fn new(bridge: Bridge, local_ports: u16, max_frame: usize) -> Self {
+        let longest = max_frame.max(MAX_FRAME_LEN);
         Self {
             bridge,
             local_ports,
             drops: [0; DropReason::ALL.len()],
             port_full: 0,
             does_not_fit: 0,
+            bad_header: 0,
             egress: PortSet::default(),
-            scratch: vec![0; max_frame + TAG_ROOM],
+            scratch: [
+                vec![0; VNET_LEN + longest + TAG_ROOM],
+                vec![0; longest + TAG_ROOM],
+            ],
         }
     }
 
     /// Passes a frame from local port `from` to peers and other local ports.
-    pub(crate) fn on_local_frame(
-        &mut self,
-        from: PortIndex,
-        frame: &[u8],
-        now: Instant,
-        peers: &mut dyn PeerPorts,
-        datagrams: &mut dyn DatagramSink,
-        frames: &mut dyn FrameSink,
-    ) {
-        let Some(vlan) = self.look_up(PortId(from.0), frame, now) else {
+    pub(crate) fn on_local_frame(&mut self, from: PortIndex, frame: &[u8], ways: &mut Ways<'_>) {
+        self.from_local(from, &Passing::plain(frame), ways);
+    }
+
+    /// The same for a record: virtio-net header and frame.
+    pub(crate) fn on_local_record(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
+        match Passing::checked(record) {
+            Some(passing) => self.from_local(from, &passing, ways),
+            None => self.bad_header += 1,
+        }
+    }
+
+    fn from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
+        let frame = passing.frame();
+        let Some(vlan) = self.look_up(PortId(from.0), frame, ways.now) else {
             return;
         };
         let flow = flow_hash(frame);
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];
             let form = self.bridge.egress_form(port, vlan);
-            let Some(peer) = port.0.checked_sub(self.local_ports) else {
-                self.write(port, frame, form, frames);
-                continue;
-            };
-            let Some(formed) = formed(frame, form, &mut self.scratch) else {
-                self.does_not_fit += 1;
-                continue;
-            };
-            peers.send(usize::from(peer), formed, flow, now, datagrams);
+            match port.0.checked_sub(self.local_ports) {
+                None => self.write(port, passing, form, ways.frames),
+                Some(peer) => self.send(usize::from(peer), passing, form, flow, ways),
+            }
         }
+    }
+
+    fn send(
+        &mut self,
+        peer: usize,
+        passing: &Passing<'_>,
+        form: Form,
+        flow: u32,
+        ways: &mut Ways<'_>,
+    ) {
+        let [scratch, segments] = &mut self.scratch;
+        let Some(formed) = passing.formed(form, scratch) else {
+            self.does_not_fit += 1;
+            return;
+        };
+        let Ways {
+            now,
+            peers,
+            datagrams,
+            ..
+        } = ways;
+        if formed.shape.is_some() && !peers.takes_vnet(peer) {
+            formed.segment(segments, |frame| {
+                peers.send(peer, &Record::plain(frame, flow), *now, *datagrams);
+            });
+            return;
+        }
+        let record = Record {
+            bytes: formed.record,
+            vnet: formed.shape.is_some(),
+            longest: formed.longest(),
+            flow,
+        };
+        peers.send(peer, &record, *now, *datagrams);
     }
 
     /// Passes a frame from a peer to the local ports.
@@ -86,15 +209,39 @@ impl Forwarder {
         now: Instant,
         frames: &mut dyn FrameSink,
     ) {
+        self.from_peer(peer, &Passing::plain(frame), now, frames);
+    }
+
+    /// The same for a record: virtio-net header and frame, as the peer wrote them.
+    pub(crate) fn on_peer_record(
+        &mut self,
+        peer: usize,
+        record: &[u8],
+        now: Instant,
+        frames: &mut dyn FrameSink,
+    ) {
+        match Passing::checked(record) {
+            Some(passing) => self.from_peer(peer, &passing, now, frames),
+            None => self.bad_header += 1,
+        }
+    }
+
+    fn from_peer(
+        &mut self,
+        peer: usize,
+        passing: &Passing<'_>,
+        now: Instant,
+        frames: &mut dyn FrameSink,
+    ) {
         let from = PortId(self.local_ports + peer as u16);
-        let Some(vlan) = self.look_up(from, frame, now) else {
+        let Some(vlan) = self.look_up(from, passing.frame(), now) else {
             return;
         };
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];
             let form = self.bridge.egress_form(port, vlan);
             if port.0 < self.local_ports {
-                self.write(port, frame, form, frames);
+                self.write(port, passing, form, frames);
             }
         }
     }
@@ -114,18 +261,31 @@ impl Forwarder {
         }
     }
 
-    fn write(&mut self, port: PortId, frame: &[u8], form: Form, frames: &mut dyn FrameSink) {
-        let Some(bytes) = formed(frame, form, &mut self.scratch) else {
+    fn write(
+        &mut self,
+        port: PortId,
+        passing: &Passing<'_>,
+        form: Form,
+        frames: &mut dyn FrameSink,
+    ) {
+        let [scratch, segments] = &mut self.scratch;
+        let Some(formed) = passing.formed(form, scratch) else {
             self.does_not_fit += 1;
             return;
         };
-        match frames.reserve(PortIndex(port.0), bytes.len()) {
-            Some(slot) => {
-                slot.copy_from_slice(bytes);
-                frames.commit();
+        let port = PortIndex(port.0);
+        let taken = match formed.shape.map(|shape| shape.header()) {
+            None => frames.send(port, formed.record),
+            Some(header) if frames.takes(port, header.gso.map(|gso| gso.kind)) => {
+                frames.send_record(port, &header, formed.frame())
             }
-            None => self.port_full += 1,
-        }
+            Some(_) => {
+                let mut taken = true;
+                formed.segment(segments, |frame| taken &= frames.send(port, frame));
+                taken
+            }
+        };
+        self.port_full += u64::from(!taken);
     }
 
     fn count(&mut self, reason: DropReason) {
@@ -135,30 +295,5 @@ impl Forwarder {
     }
 }
 
-/// The frame in its form for a port, in `scratch` if it is not the one it has. `None`: it does not fit there, and must not leave
-/// as it is, which would be in another VLAN.
-fn formed<'a>(frame: &'a [u8], form: Form, scratch: &'a mut [u8]) -> Option<&'a [u8]> {
-    if form == Form::AsIs {
-        return Some(frame);
-    }
-    let len = encode(frame, form, scratch);
-    scratch.get(..len).filter(|formed| !formed.is_empty())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use wire::vlan::VlanId;
-
-    #[test]
-    fn a_frame_that_does_not_fit_with_its_tag_goes_nowhere() {
-        let frame = [0x42; 64];
-        let tagged = Form::Tagged(VlanId::new(10).unwrap());
-        assert_eq!(
-            formed(&frame, tagged, &mut [0; 68]).map(<[u8]>::len),
-            Some(68)
-        );
-        assert_eq!(formed(&frame, tagged, &mut [0; 67]), None);
-        assert_eq!(formed(&frame, Form::AsIs, &mut [0; 0]), Some(&frame[..]));
-    }
-}
+mod tests;

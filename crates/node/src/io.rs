@@ -1,15 +1,18 @@
 //! The sinks a caller lends for the length of one call.
 
 use tunnel::DatagramSink;
+use wire::vnet::{GsoKind, VnetHeader};
 
 use crate::config::PortIndex;
 
-/// Takes Ethernet frames. A reservation that is not committed is rolled back by the next one.
+/// Takes what goes to local ports. Each call says whether there was room (the caller counts the drop).
 pub trait FrameSink {
-    /// Lends exactly `len` bytes for one frame to `port`; `None` when the sink is full (the caller counts the drop).
-    fn reserve(&mut self, port: PortIndex, len: usize) -> Option<&mut [u8]>;
-    /// Sends what was written into the last reservation.
-    fn commit(&mut self);
+    /// Whether `port` takes records: partial checksums, and super-frames of this kind where one is named.
+    fn takes(&self, port: PortIndex, kind: Option<GsoKind>) -> bool;
+    /// Sends one Ethernet frame to `port`.
+    fn send(&mut self, port: PortIndex, frame: &[u8]) -> bool;
+    /// Sends `frame` to a `port` that takes such, with the virtio-net header that describes it, checked.
+    fn send_record(&mut self, port: PortIndex, header: &VnetHeader, frame: &[u8]) -> bool;
 }
 
 /// Both sinks.

@@ -23,4 +23,5 @@ pub use wire::{
     control::{Role, RoleCode},
     ethernet::Mac,
     vlan::{VlanId, VlanSet},
+    vnet::{GsoKind, VnetHeader},
 };

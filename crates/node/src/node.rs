@@ -11,8 +11,8 @@ use bridge::{
 };
 use rand::Rng as _;
 use tunnel::{
-    Arrival, Command, DatagramSink, Endpoint, Event, PathOp, Peer, PeerConfig, UplinkConfig,
-    UplinkId, UplinkState,
+    Arrival, Command, DatagramSink, Endpoint, Event, PathOp, Peer, PeerConfig, Record,
+    UplinkConfig, UplinkId, UplinkState,
     crypto::{ForwardSecretRng, Gate, PrivateKey, PublicKey, Responder, Verdict},
 };
 use wire::{
@@ -23,7 +23,7 @@ use wire::{
 
 use crate::{
     config::{NodeConfig, NodePort, NodeUplink, PortIndex},
-    forward::{Forwarder, PeerPorts},
+    forward::{Forwarder, PeerPorts, Ways},
     io::Io,
     snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot},
 };
@@ -65,15 +65,27 @@ impl PeerPorts for Peers {
     fn send(
         &mut self,
         peer: usize,
-        frame: &[u8],
-        flow: u32,
+        record: &Record<'_>,
         now: Instant,
         sink: &mut dyn DatagramSink,
     ) {
         if let Some(target) = self.0.get_mut(peer) {
-            target.send(frame, flow, now, sink);
+            target.send(record, now, sink);
             self.1[peer] = true;
         }
+    }
+
+    fn takes_vnet(&self, peer: usize) -> bool {
+        self.0.get(peer).is_some_and(Peer::takes_vnet)
+    }
+}
+
+fn ways<'a>(now: Instant, peers: &'a mut Peers, io: &'a mut Io<'_>) -> Ways<'a> {
+    Ways {
+        now,
+        peers,
+        datagrams: io.datagrams,
+        frames: io.frames,
     }
 }
 
@@ -135,6 +147,7 @@ impl Node {
                 instance,
                 uplinks: uplinks.clone(),
                 max_frame,
+                vnet: config.vnet,
                 slot: slot as u16,
             };
             peers.push(Peer::new(peer, seed, now));
@@ -157,8 +170,14 @@ impl Node {
 
     /// Takes a frame that a local port received. What it causes is complete after [`Self::flush`].
     pub fn handle_frame(&mut self, port: PortIndex, frame: &[u8], now: Instant, io: &mut Io<'_>) {
-        self.forwarder
-            .on_local_frame(port, frame, now, &mut self.peers, io.datagrams, io.frames);
+        let mut ways = ways(now, &mut self.peers, io);
+        self.forwarder.on_local_frame(port, frame, &mut ways);
+    }
+
+    /// The same for what a local port with offloads received: a frame, or a super-frame, behind its 12-byte virtio-net header.
+    pub fn handle_record(&mut self, port: PortIndex, record: &[u8], now: Instant, io: &mut Io<'_>) {
+        let mut ways = ways(now, &mut self.peers, io);
+        self.forwarder.on_local_record(port, record, &mut ways);
     }
 
     /// Takes a datagram that an uplink received; opens it in place. `wall_ns` is the wall clock, ns since 1970.
@@ -192,8 +211,12 @@ impl Node {
         };
         self.peers.1[slot] = true;
         let (forwarder, frames) = (&mut self.forwarder, &mut *io.frames);
-        peer.receive(arrival, datagram, now, io.datagrams, &mut |frame| {
-            forwarder.on_peer_frame(slot, frame, now, frames);
+        peer.receive(arrival, datagram, now, io.datagrams, &mut |record, vnet| {
+            if vnet {
+                forwarder.on_peer_record(slot, record, now, frames);
+            } else {
+                forwarder.on_peer_frame(slot, record, now, frames);
+            }
         });
     }
 
@@ -384,6 +407,9 @@ impl Node {
         }
         if self.forwarder.port_full > 0 {
             drops.insert("port-queue-full", self.forwarder.port_full);
+        }
+        if self.forwarder.bad_header > 0 {
+            drops.insert("bad-offload-header", self.forwarder.bad_header);
         }
         if self.forwarder.does_not_fit > 0 {
             drops.insert("frame-does-not-fit", self.forwarder.does_not_fit);

@@ -1,8 +1,11 @@
-//! The receiving end of records: puts fragments together and delivers every record once.
+//! The receiving end of records: puts fragments together and delivers every byte once.
 
 use wire::payload::Piece;
 
-use crate::params::{MAX_ASSEMBLIES, MAX_ASSEMBLY_BYTES, RECORD_WINDOW};
+use crate::{
+    params::{MAX_ASSEMBLIES, MAX_ASSEMBLY_BYTES, MAX_PATHS, RECORD_WINDOW},
+    partial::write_arrived,
+};
 
 /// What became of a piece that brought no record to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +18,30 @@ pub(crate) enum Refused {
     Contradiction,
 }
 
+/// Where whole records go, and shorter super-frames made of what arrived of one; true: begins with a virtio-net header.
+pub(crate) type Deliver<'a> = &'a mut dyn FnMut(&[u8], bool);
+
 #[derive(Debug, Default)]
 struct Slot {
     number: u64,
+    total: u32,
+    vnet: bool,
+    /// At least `total` long; what `have` does not name is left from an earlier record.
     bytes: Vec<u8>,
     /// Ascending, disjoint byte ranges that arrived; empty: the slot is free.
     have: Vec<(u32, u32)>,
-    vnet: bool,
+    /// Segments of a super-frame delivered before it was whole: ascending, disjoint ranges.
+    written: Vec<(u32, u32)>,
+}
+
+impl Slot {
+    fn is_free(&self) -> bool {
+        self.have.is_empty()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.have[..] == [(0, self.total)]
+    }
 }
 
 /// Delivered record numbers and records being put together.
@@ -30,46 +50,69 @@ pub(crate) struct Assembly {
     delivered: Vec<u64>,
     highest: Option<u64>,
     slots: Vec<Slot>,
-    max_record: u32,
+    /// Buffers of super-frames waiting for the next one.
+    spare: Vec<Vec<u8>>,
+    /// Per path: the record of its last piece, if that is not whole.
+    open: Vec<(u8, u64)>,
+    scratch: Vec<u8>,
+    max_frame: u32,
+    max_super: u32,
     held: usize,
     evicted: u64,
 }
 
 const WORDS: usize = (RECORD_WINDOW / 64) as usize;
+/// Buffers kept: as many as there are paths that carry, usually.
+const MAX_SPARE: usize = 4;
+/// A larger buffer is worth keeping for the next record.
+const LARGE: usize = MAX_ASSEMBLY_BYTES / MAX_ASSEMBLIES;
 
 impl Assembly {
-    /// For records of at most `max_record` bytes.
-    pub(crate) fn new(max_record: u32) -> Self {
+    /// For frames of at most `max_frame` bytes, and records with a virtio-net header of at most `max_super`.
+    pub(crate) fn new(max_frame: u32, max_super: u32) -> Self {
         Self {
             delivered: Vec::new(),
             highest: None,
             slots: Vec::new(),
-            max_record,
+            spare: Vec::new(),
+            open: Vec::with_capacity(MAX_PATHS),
+            scratch: Vec::new(),
+            max_frame,
+            max_super,
             held: 0,
             evicted: 0,
         }
     }
 
-    /// Takes one piece; hands the whole record to `deliver` when it completes one.
+    /// Takes one piece that came on `path`; hands the whole record to `deliver` when it completes one.
+    ///
+    /// The pieces of a record come in order on one path. So when its end is here, or a later record, the missing ones are lost,
+    /// and of a super-frame the segments that are whole are delivered without them.
     ///
     /// # Errors
     /// Says why the piece was of no use.
     pub(crate) fn accept(
         &mut self,
         piece: &Piece<'_>,
-        deliver: &mut dyn FnMut(&[u8], bool),
+        path: u8,
+        deliver: Deliver<'_>,
     ) -> Result<(), Refused> {
-        if piece.total > self.max_record {
+        self.settle_before(piece.number, path, deliver);
+        let longest = if piece.vnet {
+            self.max_super
+        } else {
+            self.max_frame
+        };
+        if piece.total > longest {
             return Err(Refused::Contradiction);
         }
         self.check(piece.number)?;
-        if piece.is_whole() {
+        if piece.is_whole() && self.holding(piece.number).is_none() {
             self.mark(piece.number);
-            self.free_if_holding(piece.number);
             deliver(piece.bytes, piece.vnet);
             return Ok(());
         }
-        self.fragment(piece, deliver)
+        self.fragment(piece, path, deliver)
     }
 
     /// Records given up since the last call because their place was needed.
@@ -79,14 +122,23 @@ impl Assembly {
 
     /// Frees what an idle session holds, except what was delivered.
     pub(crate) fn release(&mut self) {
+        for at in 0..self.slots.len() {
+            if !self.slots[at].is_free() {
+                self.give_up(at);
+            }
+        }
         self.slots = Vec::new();
-        self.held = 0;
+        self.spare = Vec::new();
+        self.scratch = Vec::new();
+        self.open.clear();
     }
 
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
-        let kept: usize = self.slots.iter().map(|slot| slot.bytes.capacity()).sum();
-        kept + self.slots.capacity() * size_of::<Slot>()
+        let buffers = self.slots.iter().map(|slot| &slot.bytes);
+        let buffers = buffers.chain(&self.spare).chain([&self.scratch]);
+        buffers.map(Vec::capacity).sum::<usize>()
+            + self.slots.capacity() * size_of::<Slot>()
             + self.delivered.capacity() * size_of::<u64>()
     }
 
@@ -135,56 +187,102 @@ impl Assembly {
     fn fragment(
         &mut self,
         piece: &Piece<'_>,
-        deliver: &mut dyn FnMut(&[u8], bool),
+        path: u8,
+        deliver: Deliver<'_>,
     ) -> Result<(), Refused> {
         if self.slots.is_empty() {
             self.slots.resize_with(MAX_ASSEMBLIES, Slot::default);
         }
-        let at = (piece.number % MAX_ASSEMBLIES as u64) as usize;
+        let at = slot_of(piece.number);
         self.claim(at, piece)?;
         let slot = &mut self.slots[at];
-        if slot.bytes.len() != piece.total as usize || slot.vnet != piece.vnet {
+        let (start, end) = (piece.offset, piece.offset + piece.bytes.len() as u32);
+        if slot.total != piece.total || slot.vnet != piece.vnet || end > slot.total {
             return Err(Refused::Contradiction);
         }
-        let (start, end) = (
-            piece.offset as usize,
-            piece.offset as usize + piece.bytes.len(),
-        );
-        let Some(place) = slot.bytes.get_mut(start..end) else {
-            return Err(Refused::Contradiction);
-        };
-        place.copy_from_slice(piece.bytes);
-        insert_range(&mut slot.have, (start as u32, end as u32));
-        if slot.have[..] == [(0, piece.total)] {
-            deliver(&slot.bytes, slot.vnet);
+        slot.bytes[start as usize..end as usize].copy_from_slice(piece.bytes);
+        insert_range(&mut slot.have, (start, end));
+        if slot.is_whole() && slot.written.is_empty() {
+            deliver(&slot.bytes[..slot.total as usize], slot.vnet);
+        } else if end == slot.total || !slot.written.is_empty() {
+            self.write_arrived(at, deliver);
+        }
+        if self.slots[at].is_whole() {
             self.mark(piece.number);
             self.free(at);
+        } else {
+            self.set_open(path, piece.number);
         }
         Ok(())
+    }
+
+    /// A piece of record `number` came on `path`: what an earlier record still lacks is lost.
+    fn settle_before(&mut self, number: u64, path: u8, deliver: Deliver<'_>) {
+        let Some(at) = self.open.iter().position(|&(on, _)| on == path) else {
+            return;
+        };
+        let before = self.open[at].1;
+        if number <= before {
+            return;
+        }
+        self.open.swap_remove(at);
+        if let Some(slot) = self.holding(before) {
+            self.write_arrived(slot, deliver);
+        }
+    }
+
+    fn set_open(&mut self, path: u8, number: u64) {
+        if let Some((_, open)) = self.open.iter_mut().find(|(on, _)| *on == path) {
+            *open = number.max(*open);
+            return;
+        }
+        if self.open.len() == MAX_PATHS {
+            self.open.remove(0); // of a path that is no more
+        }
+        self.open.push((path, number));
+    }
+
+    fn write_arrived(&mut self, at: usize, deliver: Deliver<'_>) {
+        let slot = &mut self.slots[at];
+        if slot.vnet {
+            let record = &slot.bytes[..slot.total as usize];
+            write_arrived(
+                record,
+                &slot.have,
+                &mut slot.written,
+                &mut self.scratch,
+                deliver,
+            );
+        }
     }
 
     /// Makes `slots[at]` the one of the piece's record, giving up an older record that holds it.
     fn claim(&mut self, at: usize, piece: &Piece<'_>) -> Result<(), Refused> {
         let slot = &self.slots[at];
-        if !slot.have.is_empty() {
+        if !slot.is_free() {
             if slot.number == piece.number {
                 return Ok(());
             }
             if slot.number > piece.number {
                 return Err(Refused::TooOld);
             }
-            self.free(at);
-            self.evicted += 1;
+            self.give_up(at);
         }
         if self.held + piece.total as usize > MAX_ASSEMBLY_BYTES {
             self.evict_oldest();
         }
+        let total = piece.total as usize;
         let slot = &mut self.slots[at];
+        if total > LARGE && slot.bytes.capacity() < total {
+            slot.bytes = self.spare.pop().unwrap_or_default();
+        }
+        if slot.bytes.len() < total {
+            slot.bytes.resize(total, 0);
+        }
         slot.number = piece.number;
         slot.vnet = piece.vnet;
-        slot.bytes.clear();
-        slot.bytes.resize(piece.total as usize, 0);
-        self.held += slot.bytes.len();
+        slot.total = piece.total;
+        self.held += total;
         Ok(())
     }
 
@@ -193,32 +291,38 @@ impl Assembly {
             .slots
             .iter()
             .enumerate()
-            .filter(|(_, slot)| !slot.have.is_empty());
+            .filter(|(_, slot)| !slot.is_free());
         if let Some((oldest, _)) = holding.min_by_key(|(_, slot)| slot.number) {
-            self.free(oldest);
-            self.evicted += 1;
+            self.give_up(oldest);
         }
     }
 
-    fn free_if_holding(&mut self, number: u64) {
-        let at = (number % MAX_ASSEMBLIES as u64) as usize;
-        if self
-            .slots
-            .get(at)
-            .is_some_and(|slot| slot.number == number && !slot.have.is_empty())
-        {
-            self.free(at);
+    /// The slot that record `number` is put together in.
+    fn holding(&self, number: u64) -> Option<usize> {
+        let slot = self.slots.get(slot_of(number))?;
+        (slot.number == number && !slot.is_free()).then(|| slot_of(number))
+    }
+
+    /// Frees a slot whose record is not whole. Where some of it was delivered, none of it may be again.
+    fn give_up(&mut self, at: usize) {
+        self.evicted += 1;
+        if !self.slots[at].written.is_empty() {
+            self.mark(self.slots[at].number);
         }
+        self.free(at);
     }
 
     fn free(&mut self, at: usize) {
         let slot = &mut self.slots[at];
-        self.held -= slot.bytes.len();
+        self.held -= slot.total as usize;
         slot.have.clear();
-        slot.bytes.clear();
-        if slot.bytes.capacity() > MAX_ASSEMBLY_BYTES / MAX_ASSEMBLIES {
+        slot.written.clear();
+        if slot.bytes.capacity() > LARGE {
             // Free slots together must not keep more than full ones may.
-            slot.bytes = Vec::new();
+            let bytes = std::mem::take(&mut slot.bytes);
+            if self.spare.len() < MAX_SPARE {
+                self.spare.push(bytes);
+            }
         }
     }
 }
@@ -228,113 +332,27 @@ fn place(number: u64) -> (usize, u64) {
     ((at / 64) as usize, 1 << (at % 64))
 }
 
-fn insert_range(have: &mut Vec<(u32, u32)>, new: (u32, u32)) {
-    let first = have.partition_point(|&(_, end)| end < new.0);
-    let last = have.partition_point(|&(start, _)| start <= new.1);
-    let merged = have[first..last]
+fn slot_of(number: u64) -> usize {
+    (number % MAX_ASSEMBLIES as u64) as usize
+}
+
+/// Adds `new` to ascending, disjoint ranges, joining those that it touches.
+pub(crate) fn insert_range(ranges: &mut Vec<(u32, u32)>, new: (u32, u32)) {
+    match ranges.last_mut() {
+        Some((_, end)) if *end == new.0 => {
+            *end = new.1; // in order, as nearly always
+            return;
+        }
+        None => return ranges.push(new),
+        _ => {}
+    }
+    let first = ranges.partition_point(|&(_, end)| end < new.0);
+    let last = ranges.partition_point(|&(start, _)| start <= new.1);
+    let merged = ranges[first..last]
         .iter()
         .fold(new, |(start, end), &(s, e)| (start.min(s), end.max(e)));
-    have.splice(first..last, [merged]);
+    ranges.splice(first..last, [merged]);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn piece(number: u64, offset: usize, record: &[u8], len: usize) -> Piece<'_> {
-        Piece {
-            number,
-            offset: offset as u32,
-            total: record.len() as u32,
-            vnet: false,
-            bytes: &record[offset..offset + len],
-        }
-    }
-
-    fn feed(assembly: &mut Assembly, piece: &Piece<'_>) -> (Result<(), Refused>, Vec<Vec<u8>>) {
-        let mut out = Vec::new();
-        let result = assembly.accept(piece, &mut |bytes, _| out.push(bytes.to_vec()));
-        (result, out)
-    }
-
-    #[test]
-    fn fragments_cut_differently_make_one_record_once() {
-        let record: Vec<u8> = (0..100).collect();
-        let mut assembly = Assembly::new(2000);
-        assert_eq!(
-            feed(&mut assembly, &piece(7, 0, &record, 40)),
-            (Ok(()), vec![])
-        );
-        assert_eq!(
-            feed(&mut assembly, &piece(7, 70, &record, 30)),
-            (Ok(()), vec![])
-        );
-        assert_eq!(
-            feed(&mut assembly, &piece(7, 20, &record, 50)),
-            (Ok(()), vec![record.clone()])
-        );
-        assert_eq!(
-            feed(&mut assembly, &piece(7, 0, &record, 100)),
-            (Err(Refused::Duplicate), vec![])
-        );
-        assert_eq!(
-            feed(&mut assembly, &piece(7, 0, &record, 40)).0,
-            Err(Refused::Duplicate)
-        );
-    }
-
-    #[test]
-    fn numbers_below_the_window_are_refused_and_the_window_slides() {
-        let record = [1; 60];
-        let mut assembly = Assembly::new(2000);
-        assert_eq!(feed(&mut assembly, &piece(0, 0, &record, 60)).0, Ok(()));
-        assert_eq!(
-            feed(&mut assembly, &piece(RECORD_WINDOW, 0, &record, 60)).0,
-            Ok(())
-        );
-        assert_eq!(
-            feed(&mut assembly, &piece(0, 0, &record, 60)).0,
-            Err(Refused::TooOld)
-        );
-        assert_eq!(feed(&mut assembly, &piece(1, 0, &record, 60)).0, Ok(()));
-        assert_eq!(
-            feed(&mut assembly, &piece(10 * RECORD_WINDOW, 0, &record, 60)).0,
-            Ok(())
-        );
-        assert_eq!(
-            feed(
-                &mut assembly,
-                &piece(10 * RECORD_WINDOW - 5, 0, &record, 60)
-            )
-            .0,
-            Ok(())
-        );
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let record = vec![0; 65_000];
-        let mut assembly = Assembly::new(65_600);
-        for number in 0..1000 {
-            let _ = feed(&mut assembly, &piece(number, 0, &record, 1000));
-            assert!(assembly.held <= MAX_ASSEMBLY_BYTES);
-            assert!(
-                assembly.memory() <= 2 * MAX_ASSEMBLY_BYTES + (128 << 10),
-                "{}",
-                assembly.memory()
-            );
-        }
-        assert!(assembly.take_evicted() > 900);
-    }
-
-    #[test]
-    fn a_contradicting_length_is_refused() {
-        let (long, short) = ([0; 100], [0; 90]);
-        let mut assembly = Assembly::new(2000);
-        assert_eq!(feed(&mut assembly, &piece(1, 0, &long, 40)).0, Ok(()));
-        assert_eq!(
-            feed(&mut assembly, &piece(1, 40, &short, 50)).0,
-            Err(Refused::Contradiction)
-        );
-    }
-}
+mod tests;

@@ -81,6 +81,18 @@ impl History {
         })
     }
 
+    /// Forgets records first sent before `before`.
+    pub(crate) fn forget_before(&mut self, before: Instant) {
+        while self
+            .entries
+            .front()
+            .is_some_and(|oldest| oldest.at < before)
+        {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+
     /// Frees the memory of an idle session.
     pub(crate) fn release(&mut self) {
         *self = Self::default();
@@ -187,6 +199,19 @@ mod tests {
         }
         assert_eq!(history.ring.len(), FIRST_SIZE);
         assert!(assert_kept_is_true(&history, 5_000) > 25);
+    }
+
+    #[test]
+    fn what_is_settled_makes_room() {
+        let now = epoch();
+        let mut history = History::default();
+        for n in 0..5_000 {
+            let at = now + Duration::from_micros(n);
+            history.push(n, &record(n), 0, false, at);
+            history.forget_before(at - Duration::from_micros(20));
+        }
+        assert_eq!(history.ring.len(), FIRST_SIZE);
+        assert_eq!(assert_kept_is_true(&history, 5_000), 21);
     }
 
     #[test]

@@ -116,6 +116,8 @@ pub const FLOW_IDLE: Duration = ms(10_000);
 
 /// Records remembered as delivered, below the highest seen.
 pub const RECORD_WINDOW: u64 = 65_536;
+/// The longest record with a virtio-net header: the header, an Ethernet header with two tags, and 64 KiB of IP packet.
+pub const MAX_SUPER_RECORD: u32 = 12 + 22 + 65_535;
 /// Records being put together at once.
 pub const MAX_ASSEMBLIES: usize = 1024;
 /// Bytes of records being put together at once.

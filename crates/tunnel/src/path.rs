@@ -2,13 +2,16 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    ops::Range,
     time::{Duration, Instant},
 };
 
 use wire::{
     control::{AckHeader, Admin, PathState as WireState, Role, RoleCode, put_ack, put_padding},
     datagram::{HEADER_LEN, Header, OVERHEAD, TAG_LEN},
-    payload::{PieceWriter, payload_len, write_payload},
+    payload::{
+        FRAGMENT_PAYLOAD_HEAD, PieceWriter, payload_len, write_fragment_payload, write_payload,
+    },
 };
 
 use crate::{
@@ -215,7 +218,7 @@ impl Path {
         self.open.status = Some(sequence);
     }
 
-    /// Appends `part` of `record` to the stream of this path.
+    /// Appends `part` of `record` to the stream of this path. What fills whole datagrams is sent at once.
     pub(crate) fn append(
         &mut self,
         part: Carried,
@@ -226,6 +229,13 @@ impl Path {
         let mut offset = part.offset as usize;
         let to = offset + part.len as usize;
         while offset < to {
+            if !self.has_open() {
+                let sent = self.emit_fragment(part, offset..to, vnet, record, sending);
+                offset += sent;
+                if sent > 0 {
+                    continue;
+                }
+            }
             let room = usize::from(self.mtu.current()) - OVERHEAD - payload_len(0, 0);
             let taken = self
                 .open
@@ -298,35 +308,77 @@ impl Path {
         !self.open.pieces.is_empty() || !self.open.control.is_empty()
     }
 
+    /// Sends as much of `record[part]` as fills a datagram, without a detour through the open one. Returns how many bytes that
+    /// were; 0: too few are left.
+    fn emit_fragment(
+        &mut self,
+        carried: Carried,
+        part: Range<usize>,
+        vnet: bool,
+        record: &[u8],
+        sending: &mut Sending<'_>,
+    ) -> usize {
+        let payload = usize::from(self.mtu.current()) - OVERHEAD;
+        let len = payload - FRAGMENT_PAYLOAD_HEAD;
+        let Some(left) = part.len().checked_sub(len) else {
+            return 0;
+        };
+        if left == 0 && part.len() == record.len() {
+            return 0; // whole: no fragment
+        }
+        let sent = self.seal_into(self.target(), payload, sending, |body| {
+            write_fragment_payload(body, carried.record, vnet, record, part.start) == len
+        });
+        let carried = Carried {
+            offset: part.start as u32,
+            len: len as u32,
+            ..carried
+        };
+        self.note_sent(sent, payload, Purpose::Ordinary, &[carried], None, sending);
+        len
+    }
+
     fn emit(&mut self, mtu_probe: Option<u16>, sending: &mut Sending<'_>) {
-        let payload = payload_len(self.open.control.len(), self.open.pieces.len());
-        let size = OVERHEAD + payload;
-        let number = self.flight.next_number();
+        let open = std::mem::take(&mut self.open);
+        let payload = payload_len(open.control.len(), open.pieces.len());
         let purpose = match mtu_probe {
             Some(_) => Purpose::MtuProbe,
-            None if self.open.eliciting || !self.open.pieces.is_empty() => Purpose::Ordinary,
+            None if open.eliciting || !open.pieces.is_empty() => Purpose::Ordinary,
             None => Purpose::Silent,
         };
-        if self.seal_into(self.target(), number, payload, sending) {
+        let sent = self.seal_into(self.target(), payload, sending, |body| {
+            write_payload(body, &open.control, open.pieces.bytes()) == payload
+        });
+        self.note_sent(sent, payload, purpose, &open.carried, open.status, sending);
+        self.open = open;
+        self.discard_open();
+    }
+
+    /// Books a datagram. One that found no place counts as sent: the network could have lost it as well.
+    fn note_sent(
+        &mut self,
+        sent: bool,
+        payload: usize,
+        purpose: Purpose,
+        carried: &[Carried],
+        status: Option<u32>,
+        sending: &mut Sending<'_>,
+    ) {
+        let size = OVERHEAD + payload;
+        if sent {
             self.traffic.tx_bytes += size as u64;
             self.traffic.tx_datagrams += 1;
         } else {
             sending.drops.count(Drop::SendQueueFull);
         }
-        // A datagram that found no place counts as sent: the network could have lost it as well.
         if purpose != Purpose::Silent {
+            let number = self.flight.next_number();
             self.times
                 .push(number, sending.now, self.estimator.round_trip());
             self.last_eliciting = sending.now;
         }
-        self.flight.push(
-            sending.now,
-            size,
-            purpose,
-            &self.open.carried,
-            self.open.status,
-        );
-        self.discard_open();
+        self.flight
+            .push(sending.now, size, purpose, carried, status);
     }
 
     /// Sends one message to `target` instead of the path's own address, at once and on its own.
@@ -337,15 +389,19 @@ impl Path {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         self.flush(sending);
-        write(&mut self.open.control);
-        let payload = payload_len(self.open.control.len(), 0);
-        let number = self.flight.next_number();
-        if !self.seal_into(target, number, payload, sending) {
+        let mut control = std::mem::take(&mut self.open.control);
+        write(&mut control);
+        let payload = payload_len(control.len(), 0);
+        let sent = self.seal_into(target, payload, sending, |body| {
+            write_payload(body, &control, &[]) == payload
+        });
+        if !sent {
             sending.drops.count(Drop::SendQueueFull);
         }
         self.flight
             .push(sending.now, OVERHEAD + payload, Purpose::Silent, &[], None);
-        self.discard_open();
+        control.clear();
+        self.open.control = control;
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -356,12 +412,13 @@ impl Path {
         }
     }
 
+    /// Seals a datagram with the next number and this much payload, as `write` writes it. False: it found no place.
     fn seal_into(
         &self,
         target: Target,
-        number: u64,
         payload: usize,
         sending: &mut Sending<'_>,
+        write: impl FnOnce(&mut [u8]) -> bool,
     ) -> bool {
         let Some(slot) = sending.sink.reserve(&target, OVERHEAD + payload) else {
             return false;
@@ -371,13 +428,13 @@ impl Path {
             path: self.id,
             worker: 0,
             receiver: established.remote_index,
-            number,
+            number: self.flight.next_number(),
         };
         let aad = header.encode();
         let (head, rest) = slot.split_at_mut(HEADER_LEN);
         let (body, tag) = rest.split_at_mut(payload);
         head.copy_from_slice(&aad);
-        if write_payload(body, &self.open.control, self.open.pieces.bytes()) != payload {
+        if !write(body) {
             return false;
         }
         tag[..TAG_LEN].copy_from_slice(&established.sealing.seal(header.nonce(), &aad, body));

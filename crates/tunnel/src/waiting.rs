@@ -7,7 +7,10 @@ use std::{collections::VecDeque, time::Instant};
 
 use wire::{ethernet::Frame, ip::Ipv6};
 
-use crate::params::{MAX_WAITING, WAITING_LIFE};
+use crate::{
+    params::{MAX_WAITING, WAITING_LIFE},
+    record::Record,
+};
 
 const ETHERTYPE_ARP: u16 = 0x0806;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
@@ -29,8 +32,9 @@ pub(crate) struct Waiting(VecDeque<Kept>);
 
 impl Waiting {
     /// Keeps `frame` if it is of the kind. Returns whether it was, and whether an older one had to go for it.
-    pub(crate) fn keep(&mut self, frame: &[u8], flow: u32, now: Instant) -> (bool, bool) {
-        if frame.len() > LONGEST || !resolves_addresses(frame) {
+    pub(crate) fn keep(&mut self, record: &Record<'_>, now: Instant) -> (bool, bool) {
+        let frame = record.bytes;
+        if record.vnet || frame.len() > LONGEST || !resolves_addresses(frame) {
             return (false, false);
         }
         let full = self.0.len() >= MAX_WAITING;
@@ -39,7 +43,7 @@ impl Waiting {
         }
         self.0.push_back(Kept {
             frame: frame.to_vec(),
-            flow,
+            flow: record.flow,
             at: now,
         });
         (true, full)
@@ -107,7 +111,9 @@ mod tests {
     fn questions_wait_in_order_and_within_bounds() {
         let now = epoch();
         let mut waiting = Waiting::default();
-        let evicted = (0..40).filter(|&n| waiting.keep(&arp(n), 0, now).1).count();
+        let evicted = (0..40)
+            .filter(|&n| waiting.keep(&Record::plain(&arp(n), 0), now).1)
+            .count();
         assert_eq!(evicted, 40 - MAX_WAITING);
         let newest: Vec<u8> = (40 - MAX_WAITING as u8..40).collect();
         assert_eq!(released(&mut waiting, now), (newest, 0));
@@ -118,8 +124,8 @@ mod tests {
     fn old_questions_are_not_asked_any_more() {
         let now = epoch();
         let mut waiting = Waiting::default();
-        waiting.keep(&arp(1), 0, now);
-        waiting.keep(&arp(2), 0, now + WAITING_LIFE);
+        waiting.keep(&Record::plain(&arp(1), 0), now);
+        waiting.keep(&Record::plain(&arp(2), 0), now + WAITING_LIFE);
         let later = now + WAITING_LIFE + WAITING_LIFE / 2;
         assert_eq!(released(&mut waiting, later), (vec![2], 1));
     }
@@ -130,17 +136,17 @@ mod tests {
         let mut waiting = Waiting::default();
         let mut data = arp(0);
         data[12..14].copy_from_slice(&[0x08, 0x00]);
-        assert_eq!(waiting.keep(&data, 0, now), (false, false));
+        assert_eq!(waiting.keep(&Record::plain(&data, 0), now), (false, false));
         let mut tagged = vec![0xff; 12];
         tagged.extend([0x81, 0x00, 0, 10, 0x08, 0x06]);
         tagged.resize(46, 0);
-        assert!(waiting.keep(&tagged, 0, now).0);
+        assert!(waiting.keep(&Record::plain(&tagged, 0), now).0);
         let mut solicitation = vec![0x33; 12];
         solicitation.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 58, 255]);
         solicitation.resize(14 + 40, 0);
         solicitation.extend([135, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(waiting.keep(&solicitation, 0, now).0);
+        assert!(waiting.keep(&Record::plain(&solicitation, 0), now).0);
         solicitation[54] = 128; // an echo request
-        assert!(!waiting.keep(&solicitation, 0, now).0);
+        assert!(!waiting.keep(&Record::plain(&solicitation, 0), now).0);
     }
 }

@@ -263,13 +263,50 @@ impl PieceWriter {
     /// The bytes that `room` leaves to a piece numbered `number` behind its head, and the skip.
     fn admit(&self, number: u64, room: usize) -> Option<(usize, u16)> {
         let (mut head, mut skip) = (FIRST_NUMBER_LEN + PIECE_HEAD_LEN, 0);
-        if !self.section.is_empty() {
+        if !self.is_empty() {
             skip = u16::try_from(number.checked_sub(self.last)?.checked_sub(1)?).ok()?;
             head = PIECE_HEAD_LEN + if skip == 0 { 0 } else { SKIP_LEN };
         }
-        let free = room.checked_sub(self.section.len())?.checked_sub(head)?;
+        let free = room.checked_sub(self.len())?.checked_sub(head)?;
         Some((free, skip))
     }
+}
+
+/// Bytes in front of the record's in a payload that holds one fragment and nothing else.
+pub const FRAGMENT_PAYLOAD_HEAD: usize = 1 + FIRST_NUMBER_LEN + PIECE_HEAD_LEN + FRAGMENT_LEN;
+
+/// Writes a payload of one fragment to `out`, which it fills: as much of `record[offset..]` as is room for. Returns how many
+/// bytes of the record that were.
+///
+/// The same as a [`PieceWriter`] makes, without its buffer: for the middle of a long record. 0, and nothing is written, when
+/// less is left of the record than there is room, when the room is less than [`MIN_FRAGMENT`] or more than 65,535 bytes, or when
+/// the record is longer than [`MAX_RECORD_LEN`].
+#[must_use]
+pub fn write_fragment_payload(
+    out: &mut [u8],
+    number: u64,
+    vnet: bool,
+    record: &[u8],
+    offset: usize,
+) -> usize {
+    let Some((mut head, body)) = out.split_at_mut_checked(FRAGMENT_PAYLOAD_HEAD) else {
+        return 0;
+    };
+    let Some(bytes) = record.get(offset..).and_then(|left| left.get(..body.len())) else {
+        return 0;
+    };
+    let (take, total) = (body.len(), record.len());
+    if take < MIN_FRAGMENT || take > usize::from(u16::MAX) || total > MAX_RECORD_LEN {
+        return 0;
+    }
+    head.put_u8(HAS_RECORDS);
+    head.put_u64(number);
+    head.put_u8(FRAGMENT | if vnet { VNET } else { 0 });
+    head.put_u16(take as u16);
+    head.put_uint(offset as u64, 3);
+    head.put_uint(total as u64, 3);
+    body.copy_from_slice(bytes);
+    take
 }
 
 /// Bytes of a payload with sections of these lengths (0: no such section).

@@ -150,6 +150,7 @@ impl Host {
                     role,
                 })
                 .collect(),
+            vnet: true,
             peers: recipe
                 .peers
                 .iter()

@@ -21,6 +21,7 @@ pub mod log;
 pub mod nat;
 pub mod outbox;
 pub mod scenario;
+pub mod superframe;
 pub mod topology;
 pub mod traffic;
 pub mod world;

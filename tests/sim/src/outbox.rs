@@ -1,6 +1,6 @@
 //! The sinks that a simulated machine lends its node.
 
-use node::{DatagramSink, FrameSink, PortIndex, Target};
+use node::{DatagramSink, FrameSink, GsoKind, PortIndex, Target, VnetHeader};
 
 /// Datagrams that a node sent in one call.
 #[derive(Debug, Default)]
@@ -29,18 +29,22 @@ impl DatagramSink for Datagrams {
 /// Frames that a node wrote to its ports in one call.
 #[derive(Debug, Default)]
 pub struct Frames {
-    /// What was committed.
+    /// What was sent.
     pub sent: Vec<(PortIndex, Vec<u8>)>,
-    open: Option<(PortIndex, Vec<u8>)>,
 }
 
 impl FrameSink for Frames {
-    fn reserve(&mut self, port: PortIndex, len: usize) -> Option<&mut [u8]> {
-        self.open = Some((port, vec![0; len]));
-        self.open.as_mut().map(|(_, bytes)| &mut bytes[..])
+    /// Like a port on an old kernel: what travels as a super-frame arrives as frames.
+    fn takes(&self, _: PortIndex, _: Option<GsoKind>) -> bool {
+        false
     }
 
-    fn commit(&mut self) {
-        self.sent.extend(self.open.take());
+    fn send(&mut self, port: PortIndex, frame: &[u8]) -> bool {
+        self.sent.push((port, frame.to_vec()));
+        true
+    }
+
+    fn send_record(&mut self, _: PortIndex, _: &VnetHeader, _: &[u8]) -> bool {
+        false
     }
 }

@@ -52,6 +52,8 @@ pub struct StreamSpec {
     pub every: Duration,
     /// Frames at once.
     pub burst: u32,
+    /// Hand those over as one super-frame; their sizes are fixed then.
+    pub offload: bool,
 }
 
 impl StreamSpec {
@@ -67,6 +69,7 @@ impl StreamSpec {
             sizes: Sizes::Fixed(186),
             every,
             burst: 1,
+            offload: false,
         }
     }
 

@@ -20,6 +20,7 @@ pub(super) fn node(config: &Config, ports: &[OpenPort]) -> anyhow::Result<Node> 
         private_key: PrivateKey::from_bytes(*config.node.private_key.expose()),
         seed,
         uplinks: config.uplinks.iter().map(uplink).collect(),
+        vnet: true,
         peers: config.peers.iter().map(peer).collect(),
         ports: ports.iter().filter_map(|open| port(config, open)).collect(),
     };

@@ -24,6 +24,8 @@ use super::{
 /// Frames read from one TAP, and receive calls made on one socket, in a wake-up: a flood on one must not starve the rest.
 const FRAMES_PER_WAKE: usize = 128;
 const RECEIVES_PER_WAKE: usize = 16;
+/// As much of it: super-frames have up to 64 KiB each.
+const BYTES_PER_WAKE: usize = 512 << 10;
 /// Descriptors served in a wake-up; others stay ready.
 const MAX_READY: usize = 64;
 /// Wait at most this long, so that a stuck clock shows.
@@ -147,6 +149,7 @@ impl Loop {
     /// # Errors
     /// When the device is gone: only a new start brings it back.
     fn read_tap(&mut self, at: usize, now: Instant) -> anyhow::Result<()> {
+        let (offloads, mut bytes) = (self.ports.taps[at].vnet(), 0);
         for _ in 0..FRAMES_PER_WAKE {
             let len = match self.ports.taps[at].read(&mut self.frame) {
                 Ok(len) => len,
@@ -165,8 +168,16 @@ impl Loop {
                 datagrams: &mut self.outbox,
                 frames: &mut self.ports,
             };
-            self.node
-                .handle_frame(PortIndex(at as u16), &self.frame[..len], now, &mut io);
+            let (port, read) = (PortIndex(at as u16), &self.frame[..len]);
+            if offloads {
+                self.node.handle_record(port, read, now, &mut io);
+            } else {
+                self.node.handle_frame(port, read, now, &mut io);
+            }
+            bytes += len;
+            if bytes >= BYTES_PER_WAKE {
+                break;
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use node::{DatagramSink, FrameSink, PortIndex, Target};
+use node::{DatagramSink, FrameSink, GsoKind, PortIndex, Target, VnetHeader};
 use sys::{Tap, udp::SendFailure};
 
 use super::lines::Lines;
@@ -10,6 +10,8 @@ use super::lines::Lines;
 /// What one `sendmsg` with UDP_SEGMENT takes.
 const MAX_SEGMENTS: usize = 64;
 const MAX_BATCH_BYTES: usize = 64_768;
+/// The virtio-net header of a frame that leaves nothing to its receiver.
+const NO_OFFLOAD: [u8; 12] = [0; 12];
 /// Batches open at once: one per path in use, usually.
 const MAX_BATCHES: usize = 8;
 
@@ -205,37 +207,47 @@ impl DatagramSink for Outbox {
 pub(super) struct Ports {
     pub taps: Vec<Tap>,
     pub refused: u64,
-    bytes: Vec<u8>,
-    open: Option<(usize, usize)>,
 }
 
 impl Ports {
     pub(super) fn new(taps: Vec<Tap>) -> Self {
-        Self {
-            taps,
-            refused: 0,
-            bytes: vec![0; 16 << 10],
-            open: None,
+        Self { taps, refused: 0 }
+    }
+}
+
+impl Ports {
+    fn write(&mut self, port: PortIndex, write: impl FnOnce(&Tap) -> io::Result<()>) -> bool {
+        let Some(tap) = self.taps.get(usize::from(port.0)) else {
+            return false;
+        };
+        if write(tap).is_err() {
+            self.refused += 1; // the device is down, or its queue full
         }
+        true
     }
 }
 
 impl FrameSink for Ports {
-    fn reserve(&mut self, port: PortIndex, len: usize) -> Option<&mut [u8]> {
-        let at = usize::from(port.0);
-        if at >= self.taps.len() {
-            return None;
+    fn takes(&self, port: PortIndex, kind: Option<GsoKind>) -> bool {
+        let Some(tap) = self.taps.get(usize::from(port.0)) else {
+            return false;
+        };
+        let offloads = tap.offloads();
+        match kind {
+            None => tap.vnet(),
+            Some(GsoKind::TcpV4 | GsoKind::TcpV6) => offloads.tso,
+            Some(GsoKind::UdpL4) => offloads.uso,
         }
-        self.open = Some((at, len));
-        self.bytes.get_mut(..len)
     }
 
-    fn commit(&mut self) {
-        let Some((at, len)) = self.open.take() else {
-            return;
-        };
-        if self.taps[at].write(&self.bytes[..len]).is_err() {
-            self.refused += 1; // the device is down, or its queue full
-        }
+    fn send(&mut self, port: PortIndex, frame: &[u8]) -> bool {
+        self.write(port, |tap| match tap.vnet() {
+            true => tap.write_parts(&NO_OFFLOAD, frame),
+            false => tap.write(frame),
+        })
+    }
+
+    fn send_record(&mut self, port: PortIndex, header: &VnetHeader, frame: &[u8]) -> bool {
+        self.write(port, |tap| tap.write_parts(&header.encode(), frame))
     }
 }

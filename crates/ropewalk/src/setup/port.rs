@@ -17,6 +17,7 @@ pub(super) async fn open(
 ) -> Result<OpenPort, SetupError> {
     let options = TapOptions {
         persist: port.persist,
+        offload: true,
         ..TapOptions::default()
     };
     let tap = Tap::open(&port.name, options)?;

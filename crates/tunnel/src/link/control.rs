@@ -72,7 +72,7 @@ impl Link {
             asks.ack = true;
             outcome.frames = true;
             self.last_frame = context.now;
-            self.on_pieces(pieces, deliver, context);
+            self.on_pieces(pieces, opened.path_id, deliver, context);
         }
         if let (Some(at), true) = (path, asks.ack) {
             self.paths[at]
@@ -134,6 +134,7 @@ impl Link {
     fn on_pieces(
         &mut self,
         pieces: wire::payload::Pieces<'_>,
+        path: u8,
         deliver: &mut dyn FnMut(&[u8], bool),
         context: &mut Context<'_>,
     ) {
@@ -143,7 +144,7 @@ impl Link {
                 context.drops.count(Drop::Malformed);
                 break;
             };
-            let result = self.assembly.accept(&piece, &mut |record, vnet| {
+            let result = self.assembly.accept(&piece, path, &mut |record, vnet| {
                 delivered += 1;
                 deliver(record, vnet);
             });
@@ -201,6 +202,7 @@ impl Link {
             self.on_answer(at, now, context);
         }
         self.check_black_hole(at, context);
+        self.forget_settled(now);
     }
 
     fn on_answer(&mut self, at: usize, now: Instant, context: &mut Context<'_>) {

@@ -22,9 +22,10 @@ use crate::{
     history::History,
     inflight::Carried,
     liveness::State,
-    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, RANK_EVERY},
+    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, MAX_SUPER_RECORD, RANK_EVERY, REINJECT_WITHIN},
     path::{Path, Sending},
     peer::Mode,
+    record::Record,
     scheduler::{Candidate, Scheduler, cost},
     sink::{Arrival, DatagramSink, UplinkId},
     snapshot::PathState,
@@ -101,7 +102,10 @@ pub(crate) struct Link {
     history: History,
     assembly: Assembly,
     next_record: u64,
-    max_record: u32,
+    max_frame: u32,
+    takes_vnet: bool,
+    /// When a record was last sent again.
+    resent: Option<Instant>,
     status: status::Sender,
     peer_status: Option<u32>,
     last_frame: Instant,
@@ -120,9 +124,11 @@ pub(crate) struct LinkConfig {
     pub peer_uplinks: Vec<u8>,
     pub mode: Mode,
     pub we_are_lower: bool,
-    /// Longest record we take, and the peer takes, bytes.
-    pub max_record_in: u32,
-    pub max_record_out: u32,
+    /// Longest frame we take, and the peer takes, bytes.
+    pub max_frame_in: u32,
+    pub max_frame_out: u32,
+    /// Whether both take records with a virtio-net header.
+    pub vnet: bool,
     pub rng: ForwardSecretRng,
 }
 
@@ -140,9 +146,14 @@ impl Link {
             proven: Vec::new(),
             scheduler: Scheduler::new(config.mode),
             history: History::default(),
-            assembly: Assembly::new(config.max_record_in),
+            assembly: Assembly::new(
+                config.max_frame_in,
+                if config.vnet { MAX_SUPER_RECORD } else { 0 },
+            ),
             next_record: 0,
-            max_record: config.max_record_out,
+            max_frame: config.max_frame_out,
+            takes_vnet: config.vnet,
+            resent: None,
             status: status::Sender::new(),
             peer_status: None,
             last_frame: now,
@@ -156,32 +167,65 @@ impl Link {
         }
     }
 
-    /// Sends one frame of `flow`. False when no path is usable.
-    pub(crate) fn send(&mut self, frame: &[u8], flow: u32, context: &mut Context<'_>) -> bool {
-        let now = context.now;
+    /// Sends one record. False when no path is usable.
+    pub(crate) fn send(&mut self, record: &Record<'_>, context: &mut Context<'_>) -> bool {
+        let (now, bytes) = (context.now, record.bytes);
         self.last_frame = now;
-        let chosen = self.scheduler.choose(flow, frame.len(), now);
+        let chosen = self.scheduler.choose(record.flow, bytes.len(), now);
         if chosen[0].is_none() {
             return false;
         }
-        if frame.len() > self.max_record as usize {
+        let longest = if record.vnet && self.takes_vnet {
+            MAX_SUPER_RECORD
+        } else {
+            self.max_frame
+        };
+        if record.longest > self.max_frame as usize || bytes.len() > longest as usize {
             context.drops.count(Drop::FrameTooLong);
             return true;
         }
         let number = self.next_record;
         self.next_record += 1;
         self.counters.tx_frames += 1;
-        self.history.push(number, frame, flow, false, now);
+        self.history
+            .push(number, bytes, record.flow, record.vnet, now);
         for path in chosen.into_iter().flatten() {
             let all = Carried {
                 record: number,
                 offset: 0,
-                len: frame.len() as u32,
+                len: bytes.len() as u32,
                 again: 0,
             };
-            self.paths[path].append(all, false, frame, &mut context.sending());
+            self.paths[path].append(all, record.vnet, bytes, &mut context.sending());
         }
         true
+    }
+
+    /// Whether records may have a virtio-net header.
+    pub(crate) fn takes_vnet(&self) -> bool {
+        self.takes_vnet
+    }
+
+    /// Forgets records whose fate is known: what is kept for sending again stays small, and in the processor's caches.
+    ///
+    /// A record sent again is in flight twice; for a while after that nothing is forgotten early.
+    fn forget_settled(&mut self, now: Instant) {
+        let resent = |at| now.saturating_duration_since(at) < REINJECT_WITHIN;
+        if self.resent.is_some_and(resent) {
+            return;
+        }
+        let lives = |path: &&Path| matches!(path.live.state(), State::Up | State::Suspect);
+        let mut living = self.paths.iter().filter(lives);
+        if living.clone().any(|path| !path.swallowed.is_empty()) {
+            return;
+        }
+        let oldest = living.try_fold(now, |oldest, path| {
+            // What waits in an open datagram is not in flight yet.
+            (!path.has_open()).then(|| oldest.min(path.flight.oldest().unwrap_or(now)))
+        });
+        if let Some(oldest) = oldest {
+            self.history.forget_before(oldest);
+        }
     }
 
     /// No frame came or went for a while: probes are slow, and nothing is acknowledged twice.

@@ -40,6 +40,7 @@ impl Link {
                 continue;
             };
             self.counters.reinjected += 1;
+            self.resent = Some(context.now);
             let again = Carried {
                 again: part.again + 1,
                 ..*part

@@ -36,6 +36,7 @@ use crate::{
     event::Event,
     keyring::Keyring,
     link::{Events, Link, LocalUplinks, Opened},
+    record::Record,
     sink::{Arrival, DatagramSink, UplinkId},
     waiting::Waiting,
 };
@@ -95,6 +96,8 @@ pub struct PeerConfig {
     pub uplinks: Vec<UplinkConfig>,
     /// Longest frame we take, bytes.
     pub max_frame: u32,
+    /// Whether we take records with a virtio-net header: super-frames and partial checksums.
+    pub vnet: bool,
     /// The high bits of all receiver indexes of this peer, so that the node finds it: `slot << 20`.
     pub slot: u16,
 }
@@ -221,16 +224,22 @@ impl Peer {
         self.up
     }
 
-    /// Offers one frame of `flow`; it waits in an open datagram until [`Self::flush`].
-    pub fn send(&mut self, frame: &[u8], flow: u32, now: Instant, sink: &mut dyn DatagramSink) {
+    /// Whether [`Self::send`] takes records with a virtio-net header. Without a session: any, they go nowhere.
+    #[must_use]
+    pub fn takes_vnet(&self) -> bool {
+        self.link.as_ref().is_none_or(Link::takes_vnet)
+    }
+
+    /// Offers one record; it waits in an open datagram until [`Self::flush`].
+    pub fn send(&mut self, record: &Record<'_>, now: Instant, sink: &mut dyn DatagramSink) {
         let sent = match (&mut self.link, context!(self, now, sink)) {
-            (Some(link), Some(mut context)) => link.send(frame, flow, &mut context),
+            (Some(link), Some(mut context)) => link.send(record, &mut context),
             _ => false,
         };
         if sent {
             self.keys.on_frame();
         } else {
-            let (kept, evicted) = self.waiting.keep(frame, flow, now);
+            let (kept, evicted) = self.waiting.keep(record, now);
             if !kept || evicted {
                 self.drops.count(Drop::NoUsablePath);
             }
@@ -250,7 +259,7 @@ impl Peer {
             && link.has_path()
         {
             let stale = waiting.release(now, |frame, flow| {
-                link.send(frame, flow, &mut context);
+                link.send(&Record::plain(frame, flow), &mut context);
             });
             context.drops.add(Drop::NoUsablePath, stale);
         }
@@ -266,14 +275,15 @@ impl Peer {
         self.note_state(now);
     }
 
-    /// Takes a transport datagram; its frames go to `deliver`.
+    /// Takes a transport datagram; its records go to `deliver`, with whether they begin with a virtio-net header. That header
+    /// is as the peer wrote it: check it before use.
     pub fn receive(
         &mut self,
         arrival: &Arrival,
         datagram: &mut [u8],
         now: Instant,
         sink: &mut dyn DatagramSink,
-        deliver: &mut dyn FnMut(&[u8]),
+        deliver: &mut dyn FnMut(&[u8], bool),
     ) {
         if let Err(reason) = self.try_receive(arrival, datagram, now, sink, deliver) {
             self.drops.count(reason);
@@ -286,7 +296,7 @@ impl Peer {
         datagram: &mut [u8],
         now: Instant,
         sink: &mut dyn DatagramSink,
-        deliver: &mut dyn FnMut(&[u8]),
+        deliver: &mut dyn FnMut(&[u8], bool),
     ) -> Result<(), Drop> {
         let header = Header::parse(datagram).ok_or(Drop::Malformed)?;
         let at = self.keys.find(header.receiver).ok_or(Drop::UnknownKey)?;
@@ -316,7 +326,7 @@ impl Peer {
         let (Some(link), Some(mut context)) = (&mut self.link, context!(self, now, sink)) else {
             return Ok(());
         };
-        let outcome = link.on_datagram(&opened, &mut |frame, _| deliver(frame), &mut context);
+        let outcome = link.on_datagram(&opened, deliver, &mut context);
         if header.path == 0 {
             for (uplink, remote) in self
                 .link

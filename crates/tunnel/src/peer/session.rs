@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
+use wire::hello::CAPABILITY_VNET;
 
 use crate::{
     crypto::ForwardSecretRng,
@@ -18,6 +19,9 @@ impl Peer {
     /// A datagram opened under key `at`: confirm the key, and begin a new session if it is a new run of the peer.
     pub(super) fn on_authentic(&mut self, at: usize, now: Instant) {
         self.last_heard = Some(now);
+        if self.keys.is_settled() {
+            return;
+        }
         let slowest = self
             .link
             .as_ref()
@@ -48,8 +52,9 @@ impl Peer {
                 peer_uplinks: hello.uplinks.iter().map(|&(id, _)| id).collect(),
                 mode: self.config.mode,
                 we_are_lower: self.config.local_key < self.config.public_key,
-                max_record_in: self.config.max_frame,
-                max_record_out: hello.max_frame,
+                max_frame_in: self.config.max_frame,
+                max_frame_out: hello.max_frame,
+                vnet: self.config.vnet && hello.capabilities & CAPABILITY_VNET != 0,
                 rng: ForwardSecretRng::fork(&mut self.rng),
             };
             self.link = Some(Link::new(config, now));

@@ -11,6 +11,31 @@ fn pieces(section: &[u8]) -> Vec<Result<Piece<'static>, Malformed>> {
 }
 
 #[test]
+fn a_fragment_alone_is_what_the_writer_makes_of_it() {
+    let record: Vec<u8> = (0..200).collect();
+    for (offset, len) in [(0, 100), (7, 180), (168, 32)] {
+        let mut writer = PieceWriter::new();
+        let room = FRAGMENT_PAYLOAD_HEAD - 1 + len;
+        assert_eq!(writer.push(5, true, &record, offset, room), len);
+        let mut out = vec![0xee; FRAGMENT_PAYLOAD_HEAD + len];
+        assert_eq!(
+            write_fragment_payload(&mut out, 5, true, &record, offset),
+            len
+        );
+        assert_eq!(out[0], HAS_RECORDS);
+        assert_eq!(&out[1..], writer.bytes());
+    }
+    for (offset, len) in [(101, 100), (0, 31), (300, 40)] {
+        let mut out = vec![0; FRAGMENT_PAYLOAD_HEAD + len];
+        assert_eq!(
+            write_fragment_payload(&mut out, 5, true, &record, offset),
+            0
+        );
+    }
+    assert_eq!(write_fragment_payload(&mut [0; 17], 5, true, &record, 0), 0);
+}
+
+#[test]
 fn bytes_of_the_protocol_page() {
     let mut writer = PieceWriter::new();
     assert_eq!(writer.len(), 0);

@@ -191,7 +191,12 @@ fn stream(pair: &PairSpec, rng: &mut ChaCha8Rng) -> StreamSpec {
         0 => Sizes::Fixed(rng.random_range(46..1500)),
         _ => Sizes::Mixed(usize::from(if big { pair.port_mtu } else { 1500 })),
     };
-    let burst = if big { 1 } else { rng.random_range(1..4) };
+    let offload = matches!(sizes, Sizes::Fixed(_)) && rng.random_bool(0.5);
+    let burst = match (big, offload) {
+        (true, _) => 1,
+        (_, true) => rng.random_range(2..12),
+        (_, false) => rng.random_range(1..4),
+    };
     let per_second = if big {
         rng.random_range(5..20)
     } else {
@@ -206,5 +211,6 @@ fn stream(pair: &PairSpec, rng: &mut ChaCha8Rng) -> StreamSpec {
         sizes,
         every,
         burst,
+        offload,
     }
 }

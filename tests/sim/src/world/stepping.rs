@@ -11,6 +11,8 @@ pub(super) enum Input {
     Datagrams(Vec<(u8, Packet)>),
     /// Frames at a port.
     Frames(u16, Vec<Vec<u8>>),
+    /// A virtio-net header and its super-frame, at a port.
+    Record(u16, Vec<u8>),
     /// An order.
     Command(NodeCommand),
     /// Time.
@@ -102,6 +104,10 @@ impl World {
                     second.taken += frame.len() as u64;
                     node.handle_frame(PortIndex(port), &frame, now, &mut io);
                 }
+            }
+            Input::Record(port, record) => {
+                second.taken += record.len() as u64;
+                node.handle_record(PortIndex(port), &record, now, &mut io);
             }
             Input::Command(command) => {
                 node.handle_command(command, now, &mut io);

@@ -2,7 +2,7 @@
 
 use node::PortVlans;
 
-use crate::frame::identify;
+use crate::{frame::identify, superframe};
 
 use super::{Happening, World, stepping::Input};
 
@@ -41,7 +41,12 @@ impl World {
                 stream.sent.push(self.now);
                 frames.push(frame);
             }
-            self.step(host, Input::Frames(port, frames));
+            let input = if stream.spec.offload && frames.len() > 1 {
+                Input::Record(port, superframe::merge(&frames))
+            } else {
+                Input::Frames(port, frames)
+            };
+            self.step(host, input);
         }
         self.schedule(next, Happening::Burst(id));
     }
@@ -75,7 +80,12 @@ impl World {
             tagged,
             &mut self.scratch,
         );
-        if self.scratch != frame {
+        let same = if stream.spec.offload && stream.spec.burst > 1 {
+            superframe::cut_from(frame, &self.scratch)
+        } else {
+            self.scratch == frame
+        };
+        if !same {
             return Err(format!("frame {seq} of stream {id} altered"));
         }
         let arrived = stream.arrived.entry((host, port)).or_default();

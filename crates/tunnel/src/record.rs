@@ -1,0 +1,28 @@
+//! What a peer is given to carry.
+
+/// One frame for a peer, or a super-frame that stands for many.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The frame; with `vnet` behind its 12-byte virtio-net header.
+    pub bytes: &'a [u8],
+    /// Whether it begins with a virtio-net header. Only for a peer that takes such records
+    /// ([`crate::Peer::takes_vnet`]).
+    pub vnet: bool,
+    /// The longest frame that it stands for, bytes: its own length, or that of a segment.
+    pub longest: usize,
+    /// The flow it belongs to: those of one flow keep their order where the mode allows.
+    pub flow: u32,
+}
+
+impl<'a> Record<'a> {
+    /// A frame as it is on a wire.
+    #[must_use]
+    pub fn plain(frame: &'a [u8], flow: u32) -> Self {
+        Self {
+            bytes: frame,
+            vnet: false,
+            longest: frame.len(),
+            flow,
+        }
+    }
+}
