@@ -5,13 +5,16 @@ use std::time::Instant;
 use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode};
 use tunnel::{DatagramSink, Record};
 use wire::{
+    coalesce::Coalescer,
     flow::flow_hash,
     superframe::{MAX_FRAME_LEN, Shape, SuperFrame},
-    vnet::{VNET_LEN, VnetHeader},
+    vnet::{GsoKind, VNET_LEN, VnetHeader},
 };
 
 use crate::{config::PortIndex, io::FrameSink};
 
+/// Of shorter frames few belong to a transfer in bulk.
+const WORTH_MERGING: usize = 1000;
 /// A VLAN tag may be added on the way.
 const TAG_ROOM: usize = 4;
 
@@ -29,6 +32,14 @@ pub(crate) struct Forwarder {
     egress: PortSet,
     /// A record in another form, and then a segment of it.
     scratch: [Vec<u8>; 2],
+    /// Where frames for a port with offloads are put together, once a peer has sent some that can be.
+    merging: Option<Merging>,
+}
+
+/// Frames of this batch for one port.
+struct Merging {
+    port: PortIndex,
+    coalescer: Box<Coalescer>,
 }
 
 /// Where a frame for a peer goes.
@@ -71,6 +82,10 @@ impl<'a> Passing<'a> {
 
     fn frame(&self) -> &'a [u8] {
         &self.record[if self.shape.is_some() { VNET_LEN } else { 0 }..]
+    }
+
+    fn header(&self) -> VnetHeader {
+        self.shape.map_or(VnetHeader::PLAIN, |shape| shape.header())
     }
 
     /// The longest frame that it stands for, bytes.
@@ -135,23 +150,24 @@ impl Forwarder {
                 vec![0; VNET_LEN + longest + TAG_ROOM],
                 vec![0; longest + TAG_ROOM],
             ],
+            merging: None,
         }
     }
 
     /// Passes a frame from local port `from` to peers and other local ports.
     pub(crate) fn on_local_frame(&mut self, from: PortIndex, frame: &[u8], ways: &mut Ways<'_>) {
-        self.from_local(from, &Passing::plain(frame), ways);
+        self.pass_from_local(from, &Passing::plain(frame), ways);
     }
 
     /// The same for a record: virtio-net header and frame.
     pub(crate) fn on_local_record(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
         match Passing::checked(record) {
-            Some(passing) => self.from_local(from, &passing, ways),
+            Some(passing) => self.pass_from_local(from, &passing, ways),
             None => self.bad_header += 1,
         }
     }
 
-    fn from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
+    fn pass_from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
         let frame = passing.frame();
         let Some(vlan) = self.look_up(PortId(from.0), frame, ways.now) else {
             return;
@@ -209,7 +225,7 @@ impl Forwarder {
         now: Instant,
         frames: &mut dyn FrameSink,
     ) {
-        self.from_peer(peer, &Passing::plain(frame), now, frames);
+        self.pass_from_peer(peer, &Passing::plain(frame), now, frames);
     }
 
     /// The same for a record: virtio-net header and frame, as the peer wrote them.
@@ -221,12 +237,12 @@ impl Forwarder {
         frames: &mut dyn FrameSink,
     ) {
         match Passing::checked(record) {
-            Some(passing) => self.from_peer(peer, &passing, now, frames),
+            Some(passing) => self.pass_from_peer(peer, &passing, now, frames),
             None => self.bad_header += 1,
         }
     }
 
-    fn from_peer(
+    fn pass_from_peer(
         &mut self,
         peer: usize,
         passing: &Passing<'_>,
@@ -274,18 +290,33 @@ impl Forwarder {
             return;
         };
         let port = PortIndex(port.0);
-        let taken = match formed.shape.map(|shape| shape.header()) {
-            None => frames.send(port, formed.record),
-            Some(header) if frames.takes(port, header.gso.map(|gso| gso.kind)) => {
-                frames.send_record(port, &header, formed.frame())
-            }
-            Some(_) => {
-                let mut taken = true;
-                formed.segment(segments, |frame| taken &= frames.send(port, frame));
-                taken
-            }
-        };
-        self.port_full += u64::from(!taken);
+        let bulk = formed.shape.is_none() && formed.record.len() >= WORTH_MERGING;
+        if !frames.takes(port, Some(GsoKind::TcpV4)) || !bulk && self.merging.is_none() {
+            let taken = emit(port, formed.header(), formed.frame(), segments, frames);
+            self.port_full += u64::from(!taken);
+            return;
+        }
+        let merging = self.merging.get_or_insert_with(|| Merging {
+            port,
+            coalescer: Box::default(),
+        });
+        let port_full = &mut self.port_full;
+        if merging.port != port {
+            *port_full += merging.flush(segments, frames);
+            merging.port = port;
+        }
+        merging
+            .coalescer
+            .push(formed.header(), formed.frame(), &mut |header, frame| {
+                *port_full += u64::from(!emit(port, header, frame, segments, frames));
+            });
+    }
+
+    /// Ends a batch: hands over what waited to be put together with later frames.
+    pub(crate) fn flush(&mut self, frames: &mut dyn FrameSink) {
+        if let Some(merging) = &mut self.merging {
+            self.port_full += merging.flush(&mut self.scratch[1], frames);
+        }
     }
 
     fn count(&mut self, reason: DropReason) {
@@ -293,6 +324,38 @@ impl Forwarder {
             self.drops[at] += 1;
         }
     }
+}
+
+impl Merging {
+    /// Returns how many frames found no room.
+    fn flush(&mut self, segments: &mut [u8], frames: &mut dyn FrameSink) -> u64 {
+        let (port, mut lost) = (self.port, 0);
+        self.coalescer.flush(&mut |header, frame| {
+            lost += u64::from(!emit(port, header, frame, segments, frames));
+        });
+        lost
+    }
+}
+
+/// Sends as the port can take it. Whether there was room.
+fn emit(
+    port: PortIndex,
+    header: VnetHeader,
+    frame: &[u8],
+    segments: &mut [u8],
+    frames: &mut dyn FrameSink,
+) -> bool {
+    if header.is_plain() {
+        return frames.send(port, frame);
+    }
+    if frames.takes(port, header.gso.map(|gso| gso.kind)) {
+        return frames.send_record(port, &header, frame);
+    }
+    let mut taken = true;
+    if let Ok(whole) = SuperFrame::check(header, frame) {
+        let _ = whole.for_each_segment(segments, |frame| taken &= frames.send(port, frame));
+    }
+    taken
 }
 
 #[cfg(test)]

@@ -290,6 +290,7 @@ impl Node {
                 peer.flush(now, io.datagrams);
             }
         }
+        self.forwarder.flush(io.frames);
     }
 
     /// Does what is due by now. Read all that has arrived before calling it: an answer in a buffer is an answer.
