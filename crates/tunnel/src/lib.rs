@@ -24,6 +24,7 @@ pub mod params;
 mod partial;
 mod path;
 mod peer;
+pub mod queue;
 mod record;
 mod scheduler;
 mod sink;
