@@ -12,14 +12,18 @@ pub mod daemon;
 pub mod echo;
 pub mod meter;
 pub mod namespace;
+pub mod stall;
 pub mod topology;
 pub mod transfer;
+pub mod undisturbed;
 
 pub use cable::{Cable, CableOptions, Jitter, Loss, Profile, QueueLimit};
 pub use daemon::{Daemon, DaemonOptions};
 pub use meter::{Meter, MeterEnd, MeterOptions};
 pub use namespace::Namespace;
+pub use stall::{Stall, StallWatch};
 pub use topology::{Plug, Router, Segment, Veth};
+pub use undisturbed::timed;
 
 /// One direction of a line between the ends `a` and `b`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +72,6 @@ pub enum End {
 
 /// Whether this process may make networks; when not, says on stderr that `what` is skipped.
 pub fn can_run(what: &str) -> bool {
-    use std::io::Write;
     if sys::privilege::has_cap_sys_admin() && sys::privilege::missing().is_empty() {
         return true;
     }
@@ -76,8 +79,7 @@ pub fn can_run(what: &str) -> bool {
     if !sys::privilege::has_cap_sys_admin() {
         missing.push("Making network namespaces takes CAP_SYS_ADMIN.".to_owned());
     }
-    // Not `eprintln!`: the test harness would swallow it.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {}", missing.join(" "));
+    undisturbed::skipped(what, &missing.join(" "));
     false
 }
 

@@ -142,6 +142,11 @@ impl Meter {
         }
     }
 
+    /// When the streams began: what the times in reports count from.
+    pub fn started(&self) -> Instant {
+        self.start
+    }
+
     /// Now, for [`Meter::report_since`].
     pub fn mark(&self) -> Instant {
         Instant::now()

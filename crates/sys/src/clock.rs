@@ -68,11 +68,15 @@ mod tests {
     #[test]
     fn advances_with_boottime() {
         let clock = Clock::new();
-        let (first, boot_first) = (clock.now(), boottime());
-        std::thread::sleep(Duration::from_millis(20));
-        let (second, boot_second) = (clock.now(), boottime());
-        let drift = (second - first).abs_diff(boot_second - boot_first);
-        assert!(second - first >= Duration::from_millis(20));
+        let drift = || {
+            let (first, boot_first) = (clock.now(), boottime());
+            std::thread::sleep(Duration::from_millis(20));
+            let (second, boot_second) = (clock.now(), boottime());
+            assert!(second - first >= Duration::from_millis(20));
+            (second - first).abs_diff(boot_second - boot_first)
+        };
+        // The processor may be taken away between two looks, but not each time.
+        let drift = (0..20).map(|_| drift()).min().unwrap();
         assert!(drift < Duration::from_millis(5), "{drift:?}");
     }
 

@@ -9,7 +9,6 @@ pub mod pair;
 pub mod program;
 pub mod reading;
 pub mod scenario;
-pub mod stall;
 pub mod table;
 pub mod turn;
 

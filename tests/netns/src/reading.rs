@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lab::Stall;
 use serde::Serialize;
 
 /// The most that is good.
@@ -61,6 +62,15 @@ impl Reading {
     /// Whether it is within `factor` times the goal. A goal of zero has no factor.
     pub fn within(&self, factor: f64) -> bool {
         self.value <= self.row.goal.value() * factor
+    }
+
+    /// How much later than its goal it is, as far as a machine that stands still is concerned.
+    pub fn late(&self) -> Duration {
+        match self.row.goal {
+            _ if self.value.is_infinite() => Stall::NEVER,
+            Goal::Ms(goal) => Duration::from_secs_f64((self.value - goal).max(0.0) / 1e3),
+            Goal::Count(_) => Stall::LOSS,
+        }
     }
 }
 

@@ -28,97 +28,106 @@ fn cable(mtu: u32) -> LineSpec {
 
 #[test]
 fn full_packets_cross_lines_of_any_mtu() {
-    if !lab::can_run("full_packets_cross_lines_of_any_mtu") {
-        return;
-    }
     let _turn = turn::take().unwrap();
-    for (mtus, port, payload) in [
-        ([1280, 1280], "", 1472),
-        ([1400, 1500], "", 1472),
-        ([1492, 1280], "", 1472),
-        ([1500, 1400], "mtu = 9000", 8972),
-    ] {
-        let lines = mtus.map(cable).to_vec();
-        let mut pair = Pair::start(PairOptions::new("failover", lines).port(port)).unwrap();
-        for number in [1, 2] {
-            let meter = pair.meter_with(sized(payload)).unwrap();
-            thread::sleep(Duration::from_millis(500));
-            let report = meter.stop();
-            let text = format!("MTUs {mtus:?}, over line{number}: {report:?}");
-            assert_eq!(report.lost(), 0, "{text}\n{}", pair.describe());
-            assert!(report.a_to_b.sent > 80, "{text}");
-            let peer = Pair::peer_of(End::A);
-            pair.daemon(End::A)
-                .client(&["path", "drain", peer, "line1"])
-                .unwrap();
-        }
-    }
+    lab::timed(
+        "full_packets_cross_lines_of_any_mtu",
+        Duration::from_millis(50),
+        || {
+            for (mtus, port, payload) in [
+                ([1280, 1280], "", 1472),
+                ([1400, 1500], "", 1472),
+                ([1492, 1280], "", 1472),
+                ([1500, 1400], "mtu = 9000", 8972),
+            ] {
+                let lines = mtus.map(cable).to_vec();
+                let mut pair = Pair::start(PairOptions::new("failover", lines).port(port)).unwrap();
+                for number in [1, 2] {
+                    let meter = pair.meter_with(sized(payload)).unwrap();
+                    thread::sleep(Duration::from_millis(500));
+                    let report = meter.stop();
+                    let text = format!("MTUs {mtus:?}, over line{number}: {report:?}");
+                    assert_eq!(report.lost(), 0, "{text}\n{}", pair.describe());
+                    assert!(report.a_to_b.sent > 80, "{text}");
+                    let peer = Pair::peer_of(End::A);
+                    pair.daemon(End::A)
+                        .client(&["path", "drain", peer, "line1"])
+                        .unwrap();
+                }
+            }
+        },
+    );
 }
 
 #[test]
 fn the_mtu_of_a_line_is_found_and_no_packet_is_fragmented() {
-    if !lab::can_run("the_mtu_of_a_line_is_found_and_no_packet_is_fragmented") {
-        return;
-    }
     let _turn = turn::take().unwrap();
-    let black_hole = LineSpec::new(Kind::Cable(Profile {
-        mtu_black_hole: Some(1390),
-        ..Profile::line(50.0, 5)
-    }));
-    let lines = vec![cable(1500), black_hole];
-    let mut pair = Pair::start(PairOptions::new("balance", lines)).unwrap();
-    let found = pair.wait(2 * SOON, "the MTU of both lines", |pair| {
-        let mtu = |line| Ok::<_, anyhow::Error>(pair.path(End::A, line)?["mtu"].as_u64());
-        // UDP payload: 28 bytes of headers less. The search ends near what a line takes.
-        let near = |found: Option<u64>, limit: u64| {
-            found.is_some_and(|found| found <= limit && found + 32 >= limit)
-        };
-        Ok(near(mtu(1)?, 1472) && near(mtu(2)?, 1362))
-    });
-    found.unwrap();
-    // Nothing the search did counts as loss.
-    for line in [1, 2] {
-        let path = pair.path(End::A, line).unwrap();
-        assert!(path["loss"].as_f64().unwrap_or(0.0) < 0.01, "{path:#}");
-    }
+    lab::timed(
+        "the_mtu_of_a_line_is_found_and_no_packet_is_fragmented",
+        Duration::from_millis(50),
+        || {
+            let black_hole = LineSpec::new(Kind::Cable(Profile {
+                mtu_black_hole: Some(1390),
+                ..Profile::line(50.0, 5)
+            }));
+            let lines = vec![cable(1500), black_hole];
+            let mut pair = Pair::start(PairOptions::new("balance", lines)).unwrap();
+            let found = pair.wait(2 * SOON, "the MTU of both lines", |pair| {
+                let mtu = |line| Ok::<_, anyhow::Error>(pair.path(End::A, line)?["mtu"].as_u64());
+                // UDP payload: 28 bytes of headers less. The search ends near what a line takes.
+                let near = |found: Option<u64>, limit: u64| {
+                    found.is_some_and(|found| found <= limit && found + 32 >= limit)
+                };
+                Ok(near(mtu(1)?, 1472) && near(mtu(2)?, 1362))
+            });
+            found.unwrap();
+            // Nothing the search did counts as loss.
+            for line in [1, 2] {
+                let path = pair.path(End::A, line).unwrap();
+                assert!(path["loss"].as_f64().unwrap_or(0.0) < 0.01, "{path:#}");
+            }
+        },
+    );
 }
 
 #[test]
 fn a_line_that_begins_to_swallow_full_packets_is_survived() {
-    if !lab::can_run("a_line_that_begins_to_swallow_full_packets_is_survived") {
-        return;
-    }
     let _turn = turn::take().unwrap();
-    for count in [1, 2] {
-        let lines = vec![cable(1500); count];
-        let mut pair = Pair::start(PairOptions::new("failover", lines)).unwrap();
-        let full = |pair: &Pair| Ok(pair.path(End::A, 1)?["mtu"].as_u64() >= Some(1440));
-        pair.wait(2 * SOON, "a full MTU", full).unwrap();
-        let meter = pair.meter_with(sized(1472)).unwrap();
-        thread::sleep(Duration::from_millis(700));
-        let mark = meter.mark();
-        let cable = pair.line(1).unwrap().cable().unwrap();
-        cable.update(Way::Both, |profile| profile.mtu_black_hole = Some(1300));
-        thread::sleep(Duration::from_millis(2500));
-        let settled = meter.mark() - Duration::from_millis(500);
-        let report = meter.report_between(mark, settled);
-        println!("{count} lines: {report:?}");
-        let swallowed = cable.stats(Direction::AToB).too_big;
-        assert!(swallowed > 0, "nothing was swallowed");
-        // Twice the 300 ms after which everything is sent again, smaller.
-        let gap = report.outage();
-        assert!(
-            gap < Duration::from_millis(600),
-            "{count} lines: {gap:?}\n{}",
-            pair.describe()
-        );
-        assert_eq!(
-            report.lost(),
-            0,
-            "{count} lines: {report:?}\n{}",
-            pair.describe()
-        );
-    }
+    lab::timed(
+        "a_line_that_begins_to_swallow_full_packets_is_survived",
+        Duration::from_millis(50),
+        || {
+            for count in [1, 2] {
+                let lines = vec![cable(1500); count];
+                let mut pair = Pair::start(PairOptions::new("failover", lines)).unwrap();
+                let full = |pair: &Pair| Ok(pair.path(End::A, 1)?["mtu"].as_u64() >= Some(1440));
+                pair.wait(2 * SOON, "a full MTU", full).unwrap();
+                let meter = pair.meter_with(sized(1472)).unwrap();
+                thread::sleep(Duration::from_millis(700));
+                let mark = meter.mark();
+                let cable = pair.line(1).unwrap().cable().unwrap();
+                cable.update(Way::Both, |profile| profile.mtu_black_hole = Some(1300));
+                thread::sleep(Duration::from_millis(2500));
+                let settled = meter.mark() - Duration::from_millis(500);
+                let report = meter.report_between(mark, settled);
+                println!("{count} lines: {report:?}");
+                let swallowed = cable.stats(Direction::AToB).too_big;
+                assert!(swallowed > 0, "nothing was swallowed");
+                // Twice the 300 ms after which everything is sent again, smaller.
+                let gap = report.outage();
+                assert!(
+                    gap < Duration::from_millis(600),
+                    "{count} lines: {gap:?}\n{}",
+                    pair.describe()
+                );
+                assert_eq!(
+                    report.lost(),
+                    0,
+                    "{count} lines: {report:?}\n{}",
+                    pair.describe()
+                );
+            }
+        },
+    );
 }
 
 /// A host beyond the gateway, in a kernel bridge with its port: we hold its network card.

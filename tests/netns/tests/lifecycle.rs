@@ -85,17 +85,20 @@ fn sigterm_leaves_the_machine_as_it_was() {
 
 #[test]
 fn the_peer_hears_of_an_orderly_end_at_once() {
-    if !lab::can_run("the_peer_hears_of_an_orderly_end_at_once") {
-        return;
-    }
     let _turn = turn::take().unwrap();
-    let mut pair = Pair::start(one_line(["", ""])).unwrap();
-    pair.daemon(End::A).stop(SOON).unwrap();
-    let down = pair.wait(SOON, "B sees the end", |pair| {
-        Ok(pair.peer(End::B)?["state"] == "down")
-    });
-    let took = down.unwrap();
-    assert!(took < Duration::from_millis(300), "{took:?}");
+    lab::timed(
+        "the_peer_hears_of_an_orderly_end_at_once",
+        Duration::from_millis(50),
+        || {
+            let mut pair = Pair::start(one_line(["", ""])).unwrap();
+            pair.daemon(End::A).stop(SOON).unwrap();
+            let down = pair.wait(SOON, "B sees the end", |pair| {
+                Ok(pair.peer(End::B)?["state"] == "down")
+            });
+            let took = down.unwrap();
+            assert!(took < Duration::from_millis(300), "{took:?}");
+        },
+    );
 }
 
 #[test]
@@ -168,24 +171,27 @@ fn a_persistent_tap_stays_and_is_taken_again() {
 
 #[test]
 fn a_paused_daemon_is_back_within_a_second() {
-    if !lab::can_run("a_paused_daemon_is_back_within_a_second") {
-        return;
-    }
     let _turn = turn::take().unwrap();
-    let lines = vec![LineSpec::cable(50.0, 20), LineSpec::cable(50.0, 20)];
-    let mut pair = Pair::start(PairOptions::new("failover", lines)).unwrap();
-    let meter = pair.meter().unwrap();
-    pair.daemon(End::A).pause().unwrap();
-    std::thread::sleep(Duration::from_secs(10));
-    let start = Instant::now();
-    pair.daemon(End::A).resume().unwrap();
-    // Twice the goal of 1 s is allowed here.
-    let flowing = meter.wait_flowing(Duration::from_secs(2));
-    flowing.unwrap_or_else(|error| panic!("{error:#}\n{}", pair.describe()));
-    let paths = pair.wait_all_up(Duration::from_secs(2)).unwrap();
-    println!(
-        "flowing and all up {:?} (up: {paths:?}) after it went on",
-        start.elapsed()
+    lab::timed(
+        "a_paused_daemon_is_back_within_a_second",
+        Duration::from_millis(100),
+        || {
+            let lines = vec![LineSpec::cable(50.0, 20), LineSpec::cable(50.0, 20)];
+            let mut pair = Pair::start(PairOptions::new("failover", lines)).unwrap();
+            let meter = pair.meter().unwrap();
+            pair.daemon(End::A).pause().unwrap();
+            std::thread::sleep(Duration::from_secs(10));
+            let start = Instant::now();
+            pair.daemon(End::A).resume().unwrap();
+            // Twice the goal of 1 s is allowed here.
+            let flowing = meter.wait_flowing(Duration::from_secs(2));
+            flowing.unwrap_or_else(|error| panic!("{error:#}\n{}", pair.describe()));
+            let paths = pair.wait_all_up(Duration::from_secs(2)).unwrap();
+            println!(
+                "flowing and all up {:?} (up: {paths:?}) after it went on",
+                start.elapsed()
+            );
+        },
     );
 }
 

@@ -86,7 +86,7 @@ fn measure_at_once(scenarios: &[&Scenario], options: &Options) -> Vec<Reading> {
 
 fn measure(scenario: &Scenario, run: usize, options: &Options) -> Vec<Reading> {
     let name = scenario.name();
-    let observed = match scenario.run_undisturbed(run, |text| eprintln!("{text}")) {
+    let observed = match scenario.run_undisturbed(run, 1.0).0 {
         Ok(observed) => observed,
         Err(error) => {
             eprintln!("{name} #{run}: FAILED: {error:#}");

@@ -108,11 +108,7 @@ pub(super) fn run(scenario: &Scenario, seed: u64) -> Result<Observed> {
         ),
     ];
     let story = format!("seed {seed}\n{notes}{}", pair.describe());
-    Ok(Observed {
-        readings,
-        stall: Duration::ZERO,
-        story,
-    })
+    Ok(Observed { readings, story })
 }
 
 /// Whether all lines carry, or stand by only because the mode wants fewer.
@@ -163,7 +159,6 @@ pub(super) fn boot(scenario: &Scenario, way: Way) -> Result<Observed> {
     let story = format!("{notes}{}", pair.describe());
     Ok(Observed {
         readings: vec![Reading { row, value }],
-        stall: Duration::ZERO,
         story,
     })
 }

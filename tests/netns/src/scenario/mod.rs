@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use lab::{End, Way};
+use lab::undisturbed::{self, Verdict};
+use lab::{End, Stall, Way};
 
 use crate::line::{Kind, LineSpec};
 use crate::reading::{Goal, Reading, Row};
@@ -18,10 +19,6 @@ mod restart;
 mod stage;
 
 pub use stage::Observed;
-
-/// A processor taken away for longer than this spoils a measurement: most goals are tens of
-/// milliseconds.
-pub const STALL: Duration = Duration::from_millis(8);
 
 /// One thing that happens, under one set of conditions.
 #[derive(Debug, Clone)]
@@ -152,22 +149,15 @@ impl Scenario {
         }
     }
 
-    /// As [`Scenario::run`], and again (at most three times) when the machine itself stood still
-    /// for longer than [`STALL`]; says so with `tell`. The last attempt counts in any case.
-    pub fn run_undisturbed(&self, run: usize, tell: impl Fn(&str)) -> Result<Observed> {
-        for _ in 0..3 {
-            let observed = self.run(run)?;
-            let good = observed.readings.iter().all(|reading| reading.within(1.0));
-            if good || observed.stall <= STALL {
-                return Ok(observed);
-            }
-            let name = self.name();
-            tell(&format!(
-                "{name} #{run}: the machine stood still for {:?}: again",
-                observed.stall
-            ));
-        }
-        self.run(run)
+    /// As [`Scenario::run`], and again while it misses `factor` goals and the machine itself stood
+    /// still meanwhile. Says also how it did so during the last try.
+    pub fn run_undisturbed(&self, run: usize, factor: f64) -> (Result<Observed>, Verdict, Stall) {
+        let judge = |observed: &Result<Observed>, stall: Stall| match late(observed, factor) {
+            None => Verdict::Good,
+            Some(late) if stall.explains(late) => Verdict::Disturbed,
+            Some(_) => Verdict::Missed,
+        };
+        undisturbed::measure(&self.name(), |_| self.run(run), judge)
     }
 
     /// What to report of a run that did not get as far as measuring.
@@ -222,6 +212,16 @@ impl Event {
             Self::BootDead => "boot-dead".to_owned(),
         }
     }
+}
+
+/// How late the worst reading beyond `factor` goals is, if any is.
+fn late(observed: &Result<Observed>, factor: f64) -> Option<Duration> {
+    let Ok(observed) = observed else {
+        return Some(Stall::NEVER);
+    };
+    let missed = |reading: &&Reading| !reading.within(factor);
+    let missed = observed.readings.iter().filter(missed);
+    missed.map(Reading::late).max()
 }
 
 fn way_name(way: Way) -> &'static str {

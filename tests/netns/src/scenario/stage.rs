@@ -10,15 +10,12 @@ use serde_json::Value;
 use super::Scenario;
 use crate::pair::{Pair, PairOptions};
 use crate::reading::{Goal, Reading, ms};
-use crate::stall::StallWatch;
 
 /// What a run of a scenario brought.
 #[derive(Debug)]
 pub struct Observed {
     /// The measurements.
     pub readings: Vec<Reading>,
-    /// How long the machine itself stood still at worst, from the warm-up on.
-    pub stall: Duration,
     /// What was done when, and the logs of both daemons: to find out why.
     pub story: String,
 }
@@ -33,8 +30,6 @@ pub(super) struct Stage<'a> {
     pub(super) direction: String,
     readings: Vec<Reading>,
     notes: String,
-    watch: StallWatch,
-    begin: Instant,
 }
 
 impl<'a> Stage<'a> {
@@ -46,11 +41,8 @@ impl<'a> Stage<'a> {
             true => pair.meter_on(1)?,
             false => pair.meter()?,
         };
-        let (watch, begin) = (StallWatch::start(), Instant::now());
         sleep(LEARN);
         Ok(Self {
-            watch,
-            begin,
             scenario,
             pair,
             meter,
@@ -128,7 +120,6 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn finish(self) -> Observed {
-        let stall = self.watch.longest_since(self.begin);
         let Self {
             pair,
             meter,
@@ -137,11 +128,7 @@ impl<'a> Stage<'a> {
             ..
         } = self;
         let story = format!("meter: {:?}\n{notes}{}", meter.report(), pair.describe());
-        Observed {
-            readings,
-            stall,
-            story,
-        }
+        Observed { readings, story }
     }
 }
 
