@@ -6,9 +6,11 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use lab::{StallWatch, undisturbed};
 
 /// Demos measure time: they take turns.
 fn alone() -> MutexGuard<'static, ()> {
@@ -50,51 +52,64 @@ fn leftovers(folder: &Path) -> Vec<String> {
     left
 }
 
-#[test]
-fn the_pair_keeps_its_promises() {
-    if !lab::can_run("the_pair_keeps_its_promises") {
-        return;
-    }
-    let _alone = alone();
+/// The last line of a verdict and what follows it.
+fn verdict(shown: &str) -> &str {
+    let verdicts = ["\nPASSED", "\nFAILED", "\nNOT JUDGED"];
+    let at = verdicts.iter().find_map(|word| shown.find(word));
+    at.map_or("", |at| &shown[at + 1..])
+}
+
+/// One demo, with everything looked at that does not depend on time: what it showed.
+fn play_pair() -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
-    let run = || demo(folder.path(), &["pair"]).output().unwrap();
-    let start = Instant::now();
-    let mut output = run();
-    assert!(
-        start.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        start.elapsed()
-    );
-    if !output.status.success() && text(&output.stdout).contains("machine is busy") {
-        // That says nothing about the program.
-        output = run();
-    }
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output;
-    let (shown, errors) = (text(&stdout), text(&stderr));
-    assert_eq!(status.code(), Some(0), "{shown}{errors}");
-    assert!(errors.is_empty(), "{errors}");
+    let output = demo(folder.path(), &["pair"]).output().unwrap();
+    let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(errors.is_empty(), "{errors}{shown}");
     assert!(
         shown.chars().all(|c| c == '\n' || !c.is_control()),
         "{shown:?}"
     );
-    for part in [
-        "OpenVPN + bond",
-        "20 s to never",
+    assert_eq!(leftovers(folder.path()), [""; 0]);
+    assert!(!verdict(&shown).is_empty(), "no verdict: {shown}");
+    let phases = [
+        "Mbit/s",
         "line 1, in use, dies silently",
         "line 1 returns",
         "drained",
         "line 2, in use, dies silently",
         "A moves",
-        "Mbit/s",
-        "PASSED",
-    ] {
+        "OpenVPN + bond",
+        "20 s to never",
+    ];
+    // On a machine that stands still for long, a line may not carry again in time.
+    let gave_up = verdict(&shown).contains("all of it, and");
+    for part in phases.iter().filter(|_| !gave_up) {
         assert!(shown.contains(part), "no {part:?}: {shown}");
     }
-    assert_eq!(leftovers(folder.path()), [""; 0]);
+    (output.status.code(), shown)
+}
+
+#[test]
+fn the_pair_keeps_its_promises() {
+    const NAME: &str = "the_pair_keeps_its_promises";
+    if !lab::can_run(NAME) {
+        return;
+    }
+    let _alone = alone();
+    for _ in 0..undisturbed::TRIES {
+        let (watch, start) = (StallWatch::start(), Instant::now());
+        let (code, shown) = play_pair();
+        let (took, stood_still) = (start.elapsed(), watch.since(start).total);
+        if verdict(&shown).starts_with("NOT JUDGED") {
+            assert_eq!(code, Some(1), "{shown}");
+            continue;
+        }
+        assert!(verdict(&shown).starts_with("PASSED"), "{shown}");
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(took < Duration::from_secs(60) + stood_still, "{took:?}");
+        return;
+    }
+    undisturbed::skipped(NAME, "this machine stood still in every demo");
 }
 
 #[test]

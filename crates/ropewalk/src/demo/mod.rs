@@ -7,6 +7,7 @@ use sys::netns::UsernsError;
 
 use crate::status::Style;
 
+mod event;
 mod interrupt;
 mod keep;
 mod progress;

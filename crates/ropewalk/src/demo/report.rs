@@ -4,180 +4,60 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anstyle::AnsiColor;
-use lab::meter::{FlowReport, MeterReport};
+use lab::Stall;
 use serde_json::{Value, json};
 
+use super::event::{ALLOWANCE, Event, Verdict, milliseconds, stall_json};
 use super::scene::Line;
 use super::table::{paint, table};
 use crate::status::Style;
 
-/// Goals are medians of the bench; one run on a busy machine may take this many times as long.
-pub(super) const ALLOWANCE: u32 = 2;
-
-/// What an event may cost. That nothing arrives twice goes without saying.
+/// What was measured before anything happened, as far as it was.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Goal {
-    /// The longest gap, either way.
-    pub(super) gap: Option<Duration>,
-    /// Nothing may be lost.
-    pub(super) lossless: bool,
-    /// The time until the line is in use again.
-    pub(super) ready: Option<Duration>,
-}
-
-/// How an event compares with its goal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Verdict {
-    /// Within the goal.
-    Met,
-    /// Within the allowance.
-    Allowed,
-    /// Beyond it.
-    Missed,
-}
-
-impl Verdict {
-    fn of(value: Duration, goal: Duration) -> Self {
-        match value {
-            value if value <= goal => Self::Met,
-            value if value <= goal * ALLOWANCE => Self::Allowed,
-            _ => Self::Missed,
-        }
-    }
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Met => "met",
-            Self::Allowed => "in 2x",
-            Self::Missed => "MISSED",
-        }
-    }
-
-    pub(super) fn colour(self) -> AnsiColor {
-        match self {
-            Self::Met => AnsiColor::Green,
-            Self::Allowed => AnsiColor::Yellow,
-            Self::Missed => AnsiColor::Red,
-        }
-    }
-}
-
-/// Something that happened, and what the meter saw meanwhile.
-#[derive(Debug, Clone)]
-pub(super) struct Event {
-    /// For people; ends so that [`Event::ready`] can follow.
-    pub(super) what: &'static str,
-    pub(super) goal: Goal,
-    pub(super) felt: MeterReport,
-    /// When the line was in use again, where that is asked.
-    pub(super) ready: Option<Duration>,
-    /// What the set-up that this replaces did.
-    pub(super) before: &'static str,
-}
-
-impl Event {
-    pub(super) fn verdict(&self) -> Verdict {
-        let missed_if = |missed| match missed {
-            true => Verdict::Missed,
-            false => Verdict::Met,
-        };
-        let gap = self
-            .goal
-            .gap
-            .map(|goal| Verdict::of(self.felt.outage(), goal));
-        let ready = self.goal.ready.map(|goal| {
-            self.ready
-                .map_or(Verdict::Missed, |ready| Verdict::of(ready, goal))
-        });
-        [
-            gap,
-            ready,
-            Some(missed_if(self.goal.lossless && self.felt.lost() > 0)),
-            Some(missed_if(self.felt.duplicated() > 0)),
-        ]
-        .into_iter()
-        .flatten()
-        .max()
-        .unwrap_or(Verdict::Met)
-    }
-
-    pub(super) fn goal_text(&self) -> String {
-        let mut parts = Vec::new();
-        if let Some(gap) = self.goal.gap {
-            parts.push(format!("<= {} ms", gap.as_millis()));
-        }
-        if self.goal.lossless {
-            parts.push("0 lost".to_owned());
-        }
-        if let Some(ready) = self.goal.ready {
-            parts.push(format!("<= {} s", ready.as_secs_f64()));
-        }
-        parts.join(", ")
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "event": self.what,
-            "a_to_b": flow_json(&self.felt.a_to_b),
-            "b_to_a": flow_json(&self.felt.b_to_a),
-            "back_ms": self.ready.map(milliseconds),
-            "goal": {
-                "gap_ms": self.goal.gap.map(milliseconds),
-                "lost": self.goal.lossless.then_some(0),
-                "duplicated": 0,
-                "back_ms": self.goal.ready.map(milliseconds),
-            },
-            "verdict": match self.verdict() {
-                Verdict::Met => "met",
-                Verdict::Allowed => "allowed",
-                Verdict::Missed => "missed",
-            },
-            "before": self.before,
-        })
-    }
-}
-
-fn flow_json(flow: &FlowReport) -> Value {
-    json!({
-        "longest_gap_ms": milliseconds(flow.longest_gap),
-        "sent": flow.sent,
-        "lost": flow.lost,
-        "duplicated": flow.duplicated,
-        "reordered": flow.late,
-    })
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e4).round() / 10.0
+pub(super) struct Figures {
+    /// From the start of the daemons until each said that the other is up.
+    pub(super) up_after: Option<Duration>,
+    /// The median round trip through the tunnel.
+    pub(super) round_trip: Option<Duration>,
+    /// What one TCP connection got through, Mbit/s, A to B and B to A.
+    pub(super) tcp_megabits: [Option<f64>; 2],
 }
 
 /// Everything that was measured.
 #[derive(Debug, Clone)]
 pub(super) struct Report {
-    /// From the start of the daemons until each said that the other is up.
-    pub(super) up_after: Duration,
-    /// The median round trip through the tunnel.
-    pub(super) round_trip: Duration,
-    /// What one TCP connection got through, Mbit/s, A to B and B to A.
-    pub(super) tcp_megabits: [f64; 2],
+    pub(super) figures: Figures,
     /// In the order of time; the first is the quiet before.
     pub(super) events: Vec<Event>,
+    /// What did not happen in time while this machine stood still: nothing was tried after it.
+    pub(super) gave_up: Option<String>,
+    /// How this machine stood still, in all the time.
+    pub(super) stall: Stall,
     /// Of the whole demo.
     pub(super) elapsed: Duration,
 }
 
 impl Report {
-    /// Whether all stayed within the allowance.
+    /// Whether everything happened and stayed within the allowance.
     pub(super) fn passed(&self) -> bool {
-        self.missed().is_empty()
+        self.gave_up.is_none() && self.beyond(Verdict::Disturbed).is_empty()
     }
 
-    fn missed(&self) -> Vec<&'static str> {
-        let missed = self
-            .events
-            .iter()
-            .filter(|event| event.verdict() == Verdict::Missed);
-        missed.map(|event| event.what).collect()
+    /// Whether it says anything about ropewalk: it passed, or missed something while this machine
+    /// did not stand still.
+    fn judged(&self) -> bool {
+        self.passed() || !self.beyond(Verdict::Missed).is_empty()
+    }
+
+    /// Events with this verdict or a worse one.
+    fn beyond(&self, verdict: Verdict) -> Vec<&Event> {
+        let worse = |event: &&Event| event.verdict() >= verdict;
+        self.events.iter().filter(worse).collect()
+    }
+
+    fn disturbed(&self) -> Vec<&Event> {
+        let disturbed = |event: &&Event| event.verdict() == Verdict::Disturbed;
+        self.events.iter().filter(disturbed).collect()
     }
 
     /// The table, the comparison and the verdict.
@@ -197,9 +77,8 @@ impl Report {
 
     fn verdict_text(&self, style: Style) -> String {
         let mut out = String::new();
-        let missed = self.missed();
         let took = self.elapsed.as_secs_f64();
-        if missed.is_empty() {
+        if self.passed() {
             let passed = paint("PASSED", AnsiColor::Green, style);
             let _ = writeln!(
                 out,
@@ -207,23 +86,36 @@ impl Report {
             );
             return out;
         }
+        if !self.judged() {
+            return self.not_judged_text(style);
+        }
         let failed = paint("FAILED", AnsiColor::Red, style);
-        let _ = writeln!(
-            out,
-            "{failed}: beyond {ALLOWANCE} x the goal: {}.",
-            missed.join("; ")
-        );
-        if let Some(quiet) = self.events.first()
-            && quiet.felt.outage() > BUSY
-        {
-            let _ = writeln!(
-                out,
-                "This machine is busy: packets were held up by {:.0} ms while nothing happened.",
-                milliseconds(quiet.felt.outage())
-            );
+        let missed = names(&self.beyond(Verdict::Missed));
+        let _ = writeln!(out, "{failed}: beyond {ALLOWANCE} x the goal: {missed}.");
+        let disturbed = self.disturbed();
+        if !disturbed.is_empty() {
+            let disturbed = names(&disturbed);
+            let _ = writeln!(out, "Not judged, as this machine stood still: {disturbed}.");
         }
         out += "To look around in it: ropewalk demo pair --keep\n";
         out
+    }
+
+    fn not_judged_text(&self, style: Style) -> String {
+        let word = paint("NOT JUDGED", AnsiColor::Magenta, style);
+        let disturbed = self.disturbed();
+        let worst = disturbed.iter().map(|event| event.stalls.all);
+        let worst = worst.max_by_key(|stall| stall.total);
+        let (stall, during) = match &self.gave_up {
+            Some(reason) => (None, format!("all of it, and {reason}")),
+            None => (worst, names(&disturbed)),
+        };
+        let Stall { longest, total } = stall.unwrap_or(self.stall);
+        let (longest, total) = (longest.as_millis(), total.as_millis());
+        format!(
+            "{word}: this machine stood still for {longest} ms at a time, {total} ms in all, during \
+             {during}.\nThat says nothing about ropewalk: try again when this machine is calmer.\n"
+        )
     }
 
     /// The same for programs.
@@ -235,87 +127,55 @@ impl Report {
                 "rtt_ms": line.round_trip_ms(),
             })
         };
-        let [a_to_b, b_to_a] = self.tcp_megabits.map(|megabits| (megabits * 1e6) as u64);
+        let Figures {
+            up_after,
+            round_trip,
+            tcp_megabits,
+        } = self.figures;
+        let [a_to_b, b_to_a] =
+            tcp_megabits.map(|megabits| megabits.map(|megabits| (megabits * 1e6) as u64));
+        let names = |events: Vec<&Event>| -> Vec<&str> {
+            events.into_iter().map(|event| event.what).collect()
+        };
         json!({
             "scene": "pair",
             "mode": "failover",
             "lines": Line::BOTH.map(line),
-            "up_after_ms": milliseconds(self.up_after),
-            "rtt_ms": milliseconds(self.round_trip),
+            "up_after_ms": up_after.map(milliseconds),
+            "rtt_ms": round_trip.map(milliseconds),
             "tcp_bps": { "a_to_b": a_to_b, "b_to_a": b_to_a },
             "allowance": ALLOWANCE,
             "events": self.events.iter().map(Event::json).collect::<Vec<_>>(),
             "passed": self.passed(),
-            "missed": self.missed(),
+            "missed": names(self.beyond(Verdict::Disturbed)),
+            "judged": self.judged(),
+            "disturbed": names(self.disturbed()),
+            "gave_up": self.gave_up,
+            "machine": stall_json(self.stall),
             "elapsed_s": milliseconds(self.elapsed) / 1e3,
         })
     }
 }
 
-/// A machine that holds packets up for longer than this while nothing happens is too busy.
-pub(super) const BUSY: Duration = Duration::from_millis(20);
+fn names(events: &[&Event]) -> String {
+    let names: Vec<&str> = events.iter().map(|event| event.what).collect();
+    names.join("; ")
+}
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::Goal;
+    use super::super::event::tests::{MS, disturbed, event};
     use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    fn event(gap: Duration, lost: u64, ready: Option<Duration>, goal: Goal) -> Event {
-        let mut felt = MeterReport::default();
-        felt.b_to_a.longest_gap = gap;
-        felt.a_to_b.lost = lost;
-        Event {
-            what: "something happens",
-            goal,
-            felt,
-            ready,
-            before: "20 s to never",
-        }
-    }
 
     fn report(events: Vec<Event>) -> Report {
         Report {
-            up_after: 40 * MS,
-            round_trip: 20 * MS,
-            tcp_megabits: [45.0, 44.0],
+            figures: Figures::default(),
             events,
+            gave_up: None,
+            stall: Stall::default(),
             elapsed: Duration::from_secs(30),
         }
-    }
-
-    #[test]
-    fn verdicts() {
-        let gap = Goal {
-            gap: Some(100 * MS),
-            ..Goal::default()
-        };
-        for (ms, verdict) in [
-            (100, Verdict::Met),
-            (101, Verdict::Allowed),
-            (200, Verdict::Allowed),
-            (201, Verdict::Missed),
-        ] {
-            assert_eq!(event(ms * MS, 9, None, gap).verdict(), verdict, "{ms}");
-        }
-        let back = Goal {
-            lossless: true,
-            ready: Some(2000 * MS),
-            ..Goal::default()
-        };
-        assert_eq!(
-            event(900 * MS, 0, Some(1999 * MS), back).verdict(),
-            Verdict::Met
-        );
-        assert_eq!(
-            event(MS, 0, Some(3999 * MS), back).verdict(),
-            Verdict::Allowed
-        );
-        assert_eq!(event(MS, 1, Some(MS), back).verdict(), Verdict::Missed);
-        assert_eq!(event(MS, 0, None, back).verdict(), Verdict::Missed);
-        let mut twice = event(MS, 0, Some(MS), back);
-        twice.felt.b_to_a.duplicated = 1;
-        assert_eq!(twice.verdict(), Verdict::Missed);
     }
 
     #[test]
@@ -337,9 +197,51 @@ mod tests {
             text.contains("FAILED") && text.contains("something happens"),
             "{text}"
         );
-        assert!(!text.contains("is busy"), "{text}");
-        assert_eq!(bad.json()["passed"], false);
-        assert_eq!(bad.json()["missed"][0], "something happens");
+        let json = bad.json();
+        assert_eq!(
+            (&json["passed"], &json["judged"]),
+            (&false.into(), &true.into())
+        );
+        assert_eq!(json["missed"][0], "something happens");
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_a_verdict_of_its_own() {
+        let lossless = Goal {
+            lossless: true,
+            ..Goal::default()
+        };
+        let miss = event(MS, 3, None, lossless);
+        let spoilt = report(vec![disturbed(miss.clone(), 400)]);
+        let text = spoilt.text(Style::Plain);
+        assert!(text.contains("DISTURBED"), "{text}");
+        assert!(
+            text.contains("\nNOT JUDGED: this machine stood still for 400 ms"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("FAILED") && !text.contains("PASSED"),
+            "{text}"
+        );
+        let json = spoilt.json();
+        assert_eq!(
+            (&json["passed"], &json["judged"]),
+            (&false.into(), &false.into())
+        );
+        assert_eq!(json["events"][0]["verdict"], "disturbed");
+        // One miss that is ropewalk's own is enough.
+        let both = report(vec![disturbed(miss.clone(), 400), miss]);
+        let text = both.text(Style::Plain);
+        assert!(
+            text.contains("\nFAILED") && !text.contains("NOT JUDGED"),
+            "{text}"
+        );
+        assert_eq!(both.json()["judged"], true);
+        let mut stuck = report(Vec::new());
+        stuck.gave_up = Some("line 1 is not used again".to_owned());
+        let text = stuck.text(Style::Plain);
+        assert!(!stuck.passed() && text.contains("NOT JUDGED"), "{text}");
+        assert!(text.contains("line 1 is not used again"), "{text}");
     }
 
     #[test]

@@ -68,8 +68,10 @@ impl Line {
     }
 }
 
-/// The address of machine A on line 1 after it has moved.
-const MOVED: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 77);
+/// The address of machine A on line 1 after it has moved this many times, from 1.
+fn moved(times: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 1, 1, 100 + times)
+}
 
 /// How long a daemon may take to end before it is killed.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -109,8 +111,8 @@ impl View {
     }
 
     /// Whether both ends can use line 1 with the address that A moved to.
-    pub(super) fn moved(&self) -> bool {
-        let moved = MOVED.to_string();
+    pub(super) fn moved_to(&self, address: Ipv4Addr) -> bool {
+        let moved = address.to_string();
         let here = |address: &Option<String>| address.as_ref().is_some_and(|a| a.contains(&moved));
         self.ends.iter().all(|status| {
             paths(status, Line::One).any(|path| {
@@ -162,6 +164,8 @@ pub(super) struct Scene {
     daemons: [Daemon; 2],
     cables: [Cable; 2],
     hosts: [Namespace; 2],
+    /// How often A has moved.
+    moves: u8,
 }
 
 impl Scene {
@@ -180,6 +184,7 @@ impl Scene {
             daemons,
             cables,
             hosts,
+            moves: 0,
         })
     }
 
@@ -218,11 +223,18 @@ impl Scene {
         self.daemon(End::A).post(&path).map(drop)
     }
 
-    /// A loses its address on line 1 and gets another, as from a new network.
-    pub(super) fn move_a(&self) -> Result<()> {
+    /// A loses its address on line 1 and gets another, as from a new network. Returns that.
+    pub(super) fn move_a(&mut self) -> Result<Ipv4Addr> {
+        let before = match self.moves {
+            0 => Line::One.address(End::A),
+            times => moved(times),
+        };
+        self.moves += 1;
+        let after = moved(self.moves);
         let (host, device) = (self.host(End::A), Line::One.name());
-        host.delete_address(device, &format!("{}/24", Line::One.address(End::A)))?;
-        host.add_address(device, &format!("{MOVED}/24"))
+        host.delete_address(device, &format!("{before}/24"))?;
+        host.add_address(device, &format!("{after}/24"))?;
+        Ok(after)
     }
 }
 

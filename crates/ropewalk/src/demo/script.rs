@@ -6,15 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use lab::echo::{self, EchoOptions};
-use lab::meter::MeterReport;
 use lab::transfer::{self, TcpOptions, TcpReport};
-use lab::{End, Meter, MeterOptions, Namespace, Way};
+use lab::{End, Meter, MeterOptions, Namespace, Stall, StallWatch, Way};
 
+use super::event::Goal;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::rates::Rates;
-use super::report::{BUSY, Event, Goal, Report};
+use super::report::{Figures, Report};
 use super::scene::{Line, Scene, View, segment_address};
+
+mod stretch;
+
+use stretch::Mark;
 
 /// How often we look at signals and daemons, and renew the live line.
 const STEP: Duration = Duration::from_millis(50);
@@ -22,8 +26,6 @@ const STEP: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long things are watched after an event has been dealt with.
 const AFTER: Duration = Duration::from_millis(1500);
-/// An event's stretch of time begins this long before it: what it loses was sent before.
-const LEAD: Duration = Duration::from_millis(300);
 /// How long one TCP connection sends, each way.
 const TRANSFER: Duration = Duration::from_secs(2);
 /// An order reaches the other end within this time; well below the 0.2 s after which traffic
@@ -31,6 +33,11 @@ const TRANSFER: Duration = Duration::from_secs(2);
 const ORDER_ARRIVES: Duration = Duration::from_millis(60);
 /// How often we try what a busy machine can spoil.
 const ATTEMPTS: usize = 3;
+/// A machine that stands still for longer than this at a time is not calm.
+const CALM: Duration = Duration::from_millis(20);
+/// What may be spent on playing parts again that the machine spoilt: the demo takes about 20 s, and
+/// shall end within 60 s.
+const SPARE: Duration = Duration::from_secs(30);
 const NOT_DRAINED: &str = "line 1 is not drained";
 /// Whatever is under way arrives within this time, or never.
 const GRACE: Duration = Duration::from_millis(500);
@@ -41,15 +48,6 @@ const UNKNOWN: &str = "-";
 const NOTHING: &str = "nothing passes";
 /// What it did when a line died.
 const RESTART: &str = "20 s to never";
-
-/// An event whose stretch of time has begun.
-struct Mark {
-    what: &'static str,
-    goal: Goal,
-    before: &'static str,
-    from: Instant,
-    ready: Option<Duration>,
-}
 
 /// Plays everything and reports it.
 pub(super) fn play(
@@ -62,30 +60,24 @@ pub(super) fn play(
         scene,
         progress,
         interrupt,
+        watch: StallWatch::start(),
+        spare: SPARE,
         meter: None,
         marks: Vec::new(),
         rates: Rates::default(),
+        figures: Figures::default(),
     };
-    let up_after = script.come_up(start)?;
-    let round_trip = script.ping()?;
-    let tcp_megabits = [
-        script.transfer(End::A, End::B)?,
-        script.transfer(End::B, End::A)?,
-    ];
-    script.start_meter()?;
-    script.line_one_dies()?;
-    script.line_one_returns()?;
-    script.line_one_is_drained()?;
-    script.line_two_dies()?;
-    script.line_two_returns()?;
-    script.a_moves()?;
+    let gave_up = match script.play_all(start) {
+        Ok(()) => None,
+        Err(error) => Some(script.excuse(error)?),
+    };
     let events = script.events()?;
     progress.clear();
     Ok(Report {
-        up_after,
-        round_trip,
-        tcp_megabits,
+        figures: script.figures,
         events,
+        gave_up,
+        stall: script.watch.since(start),
         elapsed: start.elapsed(),
     })
 }
@@ -94,15 +86,49 @@ struct Script<'a> {
     scene: &'a mut Scene,
     progress: &'a Progress,
     interrupt: &'a Interrupt,
+    /// Tells what ropewalk does from what this machine does.
+    watch: StallWatch,
+    /// What is left of [`SPARE`].
+    spare: Duration,
     meter: Option<Meter>,
     marks: Vec<Mark>,
     rates: Rates,
+    figures: Figures,
 }
 
 impl Script<'_> {
-    fn come_up(&mut self, start: Instant) -> Result<Duration> {
+    fn play_all(&mut self, start: Instant) -> Result<()> {
+        self.come_up(start)?;
+        self.ping()?;
+        for (from, to) in [(End::A, End::B), (End::B, End::A)] {
+            self.figures.tcp_megabits[from as usize] = Some(self.transfer(from, to)?);
+        }
+        self.start_meter()?;
+        self.play_part(|script| {
+            script.line_one_dies()?;
+            script.line_one_returns()
+        })?;
+        self.play_part(|script| {
+            script.line_one_is_drained()?;
+            script.line_two_dies()?;
+            script.line_two_returns()
+        })?;
+        self.play_part(Self::a_moves)
+    }
+
+    /// The text of an error that this machine may be the reason of; any other error as it is.
+    fn excuse(&self, error: anyhow::Error) -> Result<String> {
+        let stall = self.watch.since(Instant::now() - 2 * PATIENCE);
+        match !self.interrupt.asked() && stall.explains(Stall::NEVER) {
+            true => Ok(format!("{error:#}")),
+            false => Err(error),
+        }
+    }
+
+    fn come_up(&mut self, start: Instant) -> Result<()> {
         self.wait("the daemons do not find each other", View::up)?;
         let up_after = start.elapsed();
+        self.figures.up_after = Some(up_after);
         self.wait("the lines do not both come up", |view| {
             view.usable(Line::One) && view.usable(Line::Two)
         })?;
@@ -114,10 +140,10 @@ impl Script<'_> {
         self.wait("line 1, the better one, carries nothing", |view| {
             view.carries_alone(Line::One)
         })?;
-        Ok(up_after)
+        Ok(())
     }
 
-    fn ping(&mut self) -> Result<Duration> {
+    fn ping(&mut self) -> Result<()> {
         let (a, b) = self.hosts();
         let address = segment_address(End::B);
         echo::wait_reachable(&a, &b, address, PATIENCE)?;
@@ -134,7 +160,8 @@ impl Script<'_> {
             report.p50.as_secs_f64() * 1e3,
             Line::One.round_trip_ms()
         ))?;
-        Ok(report.p50)
+        self.figures.round_trip = Some(report.p50);
+        Ok(())
     }
 
     fn hosts(&self) -> (Namespace, Namespace) {
@@ -191,16 +218,13 @@ impl Script<'_> {
             let start = Instant::now();
             self.mark("nothing, for 2 s", lossless(), NOTHING);
             self.rest(Duration::from_secs(2))?;
-            let gap = self
-                .meter
-                .as_ref()
-                .map(|meter| meter.report_since(start).outage());
-            if attempt == ATTEMPTS || gap.is_none_or(|gap| gap <= BUSY) {
+            let stood = self.watch.since(start).longest;
+            if attempt == ATTEMPTS || stood <= CALM {
                 break;
             }
             self.progress.say(&format!(
-                "this machine holds packets up by {} ms; waiting for it to calm down",
-                gap.unwrap_or_default().as_millis()
+                "this machine stood still for {} ms; waiting for it to calm down",
+                stood.as_millis()
             ))?;
         }
         self.told(None)
@@ -272,8 +296,10 @@ impl Script<'_> {
             lossless: false,
         };
         self.mark("A moves, line 1 follows after", goal, RESTART);
-        self.scene.move_a()?;
-        let ready = self.wait("line 1 does not follow A's new address", View::moved)?;
+        let address = self.scene.move_a()?;
+        let ready = self.wait("line 1 does not follow A's new address", |view| {
+            view.moved_to(address)
+        })?;
         // And is not left for good.
         self.wait("line 1 carries no more", |view| {
             view.carries_alone(Line::One)
@@ -282,58 +308,18 @@ impl Script<'_> {
         self.told(Some(ready))
     }
 
-    fn mark(&mut self, what: &'static str, goal: Goal, before: &'static str) {
-        self.marks.push(Mark {
-            what,
-            goal,
-            before,
-            from: Instant::now() - LEAD,
-            ready: None,
-        });
-    }
-
-    /// Says what the last event was like.
-    fn told(&mut self, ready: Option<Duration>) -> Result<()> {
-        let (Some(mark), Some(meter)) = (self.marks.last_mut(), &self.meter) else {
-            return Ok(());
-        };
-        mark.ready = ready;
-        let felt = meter.report_since(mark.from);
-        let after = ready.map_or(String::new(), |ready| {
-            format!(" {:.1} s", ready.as_secs_f64())
-        });
-        self.progress
-            .say(&format!("{}{after}: {}", mark.what, felt_text(&felt)))
-    }
-
-    /// The stretches of time between the marks, after the last packets have arrived.
-    fn events(&mut self) -> Result<Vec<Event>> {
-        let end = Instant::now();
-        self.rest(GRACE + LEAD)?;
-        let Some(meter) = &self.meter else {
-            return Ok(Vec::new());
-        };
-        let ends = self.marks.iter().skip(1).map(|mark| mark.from).chain([end]);
-        let event = |(mark, to): (&Mark, Instant)| Event {
-            what: mark.what,
-            goal: mark.goal,
-            felt: meter.report_between(mark.from, to),
-            ready: mark.ready,
-            before: mark.before,
-        };
-        Ok(self.marks.iter().zip(ends).map(event).collect())
-    }
-
-    /// Waits until both daemons see it so; how long that took.
+    /// Waits until both daemons see it so; how long that took. While this machine stands still
+    /// nobody can be expected to do anything.
     fn wait(&mut self, otherwise: &str, wanted: impl Fn(&View) -> bool) -> Result<Duration> {
         let start = Instant::now();
         loop {
             self.interrupt.check()?;
             // At the very start the sockets are not there yet.
             let view = self.scene.view();
+            let patience = PATIENCE + self.watch.since(start).total.min(PATIENCE);
             match &view {
                 Ok(view) if wanted(view) => return Ok(start.elapsed()),
-                _ if start.elapsed() < PATIENCE => {}
+                _ if start.elapsed() < patience => {}
                 Ok(view) => bail!("{otherwise} within {PATIENCE:?}:{}", view.describe()),
                 Err(error) => bail!("{otherwise} within {PATIENCE:?}: {error:#}"),
             }
@@ -372,16 +358,6 @@ impl Script<'_> {
             format!("{rates}, longest gap {} ms: {}", gap.as_millis(), mark.what)
         });
     }
-}
-
-fn felt_text(felt: &MeterReport) -> String {
-    format!(
-        "longest gap {:.0} / {:.0} ms, {} lost, {} twice",
-        felt.a_to_b.gap_ms(),
-        felt.b_to_a.gap_ms(),
-        felt.lost(),
-        felt.duplicated()
-    )
 }
 
 fn lossless() -> Goal {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Reset};
 use lab::meter::FlowReport;
 
-use super::report::{Event, Verdict};
+use super::event::{Event, Verdict};
 use crate::status::Style;
 
 /// One line of the table: texts to the left, numbers to the right.
