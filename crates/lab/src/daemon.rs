@@ -15,7 +15,6 @@ use tempfile::TempDir;
 use crate::Namespace;
 
 mod http;
-mod spawner;
 
 /// How to run a daemon.
 #[derive(Debug, Clone)]
@@ -345,8 +344,7 @@ fn launch(options: &DaemonOptions, directory: &Path) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
-    let spawned = spawner::spawn(&options.host, command);
-    spawned.with_context(|| format!("start {}", options.binary.display()))
+    options.host.spawn_bound(command)
 }
 
 #[cfg(test)]

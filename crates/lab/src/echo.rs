@@ -19,6 +19,8 @@ pub struct EchoOptions {
     pub interval: Duration,
     /// How long to wait for the last answers.
     pub wait: Duration,
+    /// The processors on which to ask and to answer; any when `None`.
+    pub pin: Option<[usize; 2]>,
 }
 
 impl Default for EchoOptions {
@@ -27,6 +29,7 @@ impl Default for EchoOptions {
             count: 100,
             interval: Duration::from_millis(10),
             wait: Duration::from_secs(1),
+            pin: None,
         }
     }
 }
@@ -70,8 +73,16 @@ pub fn ping(
     let client = from.enter(|| UdpSocket::bind(any))??;
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| serve(&server, &stop));
-        let client = scope.spawn(|| exchange(&client, target, options));
+        let [asking, answering] = options.pin.map_or([None; 2], |pin| pin.map(Some));
+        let (server, client, stop) = (&server, &client, &stop);
+        scope.spawn(move || {
+            precise(answering);
+            serve(server, stop);
+        });
+        let client = scope.spawn(move || {
+            precise(asking);
+            exchange(client, target, options)
+        });
         let report = client
             .join()
             .map_err(|_| anyhow::anyhow!("the client panicked"));
@@ -95,6 +106,7 @@ pub fn wait_reachable(
             count: 1,
             interval: Duration::ZERO,
             wait,
+            pin: None,
         };
         if ping(from, to, address, once)?.received > 0 {
             return Ok(start.elapsed());
@@ -107,7 +119,6 @@ pub fn wait_reachable(
 }
 
 fn serve(server: &UdpSocket, stop: &AtomicBool) {
-    precise();
     let mut buffer = [0; 64];
     while !stop.load(Ordering::Relaxed) {
         if let Ok((length, from)) = server.recv_from(&mut buffer) {
@@ -116,14 +127,17 @@ fn serve(server: &UdpSocket, stop: &AtomicBool) {
     }
 }
 
-/// Meters should not measure how busy the machine is; without the privilege they do.
-pub(crate) fn precise() {
+/// Meters should not measure how busy the machine is; without the privilege they do. A processor
+/// that is not there leaves the thread where it is.
+pub(crate) fn precise(cpu: Option<usize>) {
+    if let Some(cpu) = cpu {
+        let _ = sys::thread::pin(cpu);
+    }
     let _ = sys::thread::precise_timers();
     let _ = sys::thread::real_time();
 }
 
 fn exchange(client: &UdpSocket, target: SocketAddr, options: EchoOptions) -> Result<EchoReport> {
-    precise();
     let start = Instant::now();
     let mut sent_at = Vec::with_capacity(options.count);
     let mut trips = vec![None; options.count];

@@ -10,8 +10,10 @@
 pub mod cable;
 pub mod daemon;
 pub mod echo;
+pub mod interrupt;
 pub mod meter;
 pub mod namespace;
+mod spawner;
 pub mod stall;
 pub mod topology;
 pub mod transfer;
@@ -19,6 +21,7 @@ pub mod undisturbed;
 
 pub use cable::{Cable, CableOptions, Jitter, Loss, Profile, QueueLimit};
 pub use daemon::{Daemon, DaemonOptions};
+pub use interrupt::Interrupt;
 pub use meter::{Meter, MeterEnd, MeterOptions};
 pub use namespace::Namespace;
 pub use stall::{Stall, StallWatch};

@@ -223,7 +223,7 @@ fn bind(end: &MeterEnd) -> Result<UdpSocket> {
 }
 
 fn send(socket: &UdpSocket, target: SocketAddr, flow: &Flow, options: MeterOptions) {
-    crate::echo::precise();
+    crate::echo::precise(None);
     // A full device queue must not hold the stream up; the packet counts as lost.
     let _ = socket.set_nonblocking(true);
     let start = Instant::now();
@@ -243,7 +243,7 @@ fn send(socket: &UdpSocket, target: SocketAddr, flow: &Flow, options: MeterOptio
 }
 
 fn receive(socket: &UdpSocket, flow: &Flow) {
-    crate::echo::precise();
+    crate::echo::precise(None);
     let mut buffer = vec![0; 65_536];
     while !flow.stop.load(Ordering::Relaxed) {
         match socket.recv(&mut buffer) {

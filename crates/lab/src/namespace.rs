@@ -11,6 +11,8 @@ use sys::netlink::{Link, Netlink, Route};
 use sys::netns::Netns;
 use tokio::runtime::Runtime;
 
+use crate::spawner;
+
 /// A network namespace that plays a host. Copies are the same host; it goes with the last one.
 #[derive(Debug, Clone)]
 pub struct Namespace {
@@ -161,6 +163,12 @@ impl Namespace {
         self.netns()
             .spawn(command)
             .with_context(|| format!("{}: start {text}", self.name()))
+    }
+
+    /// Starts a program inside that dies with this process, also when that is killed.
+    pub fn spawn_bound(&self, command: Command) -> Result<Child> {
+        let text = format!("{command:?}");
+        spawner::spawn(self, command).with_context(|| format!("{}: start {text}", self.name()))
     }
 
     /// Runs a program inside to its end, and takes its output.

@@ -17,7 +17,7 @@ pub use snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot};
 pub use tunnel::{
     Arrival, DatagramSink, Endpoint, Event, Mode, PathOp, PathSnapshot, PathState, PeerSnapshot,
     Target, UplinkId, UplinkState,
-    crypto::{PresharedKey, PrivateKey, PublicKey},
+    crypto::{NULL_CIPHER, PresharedKey, PrivateKey, PublicKey},
 };
 pub use wire::{
     control::{Role, RoleCode},

@@ -6,6 +6,12 @@
 // The shell is where real time enters; the pure floors get it as an argument.
 #![allow(clippy::disallowed_methods)]
 
+/// The version that `status` and `--version` show. A build that does not encrypt says so.
+pub const VERSION: &str = match node::NULL_CIPHER {
+    true => concat!(env!("CARGO_PKG_VERSION"), "+null-cipher"),
+    false => env!("CARGO_PKG_VERSION"),
+};
+
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -11,6 +11,7 @@ fn options(count: usize) -> EchoOptions {
         count,
         interval,
         wait,
+        pin: None,
     }
 }
 

@@ -7,6 +7,7 @@ const QUICK: EchoOptions = EchoOptions {
     count: 5,
     interval: Duration::from_millis(5),
     wait: Duration::from_millis(200),
+    pin: None,
 };
 
 /// Waits until the line passes packets.

@@ -23,7 +23,7 @@ const BAD_CONFIG: u8 = 2;
 
 /// One encrypted Ethernet segment over all the lines between machines.
 #[derive(Debug, Parser)]
-#[command(name = "ropewalk", version, arg_required_else_help = true)]
+#[command(name = "ropewalk", version = crate::VERSION, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

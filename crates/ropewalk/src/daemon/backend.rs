@@ -138,7 +138,7 @@ impl Backend {
             node: NodeStatus {
                 name: snapshot.name,
                 public_key: base64(&snapshot.public_key),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
+                version: crate::VERSION.to_owned(),
                 uptime_s: self.started.elapsed().as_secs(),
             },
             peers: snapshot

@@ -77,6 +77,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 
 /// Everything to warn about, logged; the texts are for `status`.
 async fn warn(config: &Config, netlink: &Netlink) -> Vec<String> {
+    if node::NULL_CIPHER {
+        tracing::warn!("built for the bench: frames are NOT ENCRYPTED and anyone can forge them");
+    }
     let here: Vec<Problem> = machine::warnings(config, netlink).await;
     for warning in config.warnings.iter().chain(&here) {
         tracing::warn!("{warning}");

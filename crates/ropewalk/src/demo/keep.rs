@@ -5,9 +5,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::Result;
-use lab::{Direction, End, Meter, MeterOptions, Way};
+use lab::{Direction, End, Interrupt, Meter, MeterOptions, Way};
 
-use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::scene::{Line, Scene, segment_address};
 

@@ -3,12 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Result, bail};
+use lab::Interrupt;
 use sys::netns::UsernsError;
 
 use crate::status::Style;
 
 mod event;
-mod interrupt;
 mod keep;
 mod progress;
 mod rates;
@@ -17,7 +17,6 @@ mod scene;
 mod script;
 mod table;
 
-use interrupt::Interrupt;
 use progress::{Progress, Stream};
 use scene::{Line, Scene};
 

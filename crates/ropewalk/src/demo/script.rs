@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail};
 use lab::echo::{self, EchoOptions};
 use lab::transfer::{self, TcpOptions, TcpReport};
-use lab::{End, Meter, MeterOptions, Namespace, Stall, StallWatch, Way};
+use lab::{End, Interrupt, Meter, MeterOptions, Namespace, Stall, StallWatch, Way};
 
 use super::event::Goal;
-use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::rates::Rates;
 use super::report::{Figures, Report};

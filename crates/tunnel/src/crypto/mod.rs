@@ -24,7 +24,7 @@ pub mod replay;
 pub mod rng;
 pub mod timestamps;
 
-pub use aead::{Cipher, OpenError, OpeningKey, SealingKey, aes_in_hardware};
+pub use aead::{Cipher, NULL_CIPHER, OpenError, OpeningKey, SealingKey, aes_in_hardware};
 pub use cookie::{Gate, Refusal, Verdict};
 pub use handshake::{Established, HandshakeError, Initiator, Received, Responder};
 pub use keys::{PresharedKey, PrivateKey, PublicKey};

@@ -1,4 +1,4 @@
-//! Ctrl-C and its relatives end the demo in an orderly way.
+//! Ctrl-C and its relatives end a demo or a bench in an orderly way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Whether somebody wants the demo to end.
+/// Whether somebody wants the program to end.
 ///
 /// Unwinding from there is what cleans up: daemons, namespaces and files go as their values drop.
 #[derive(Debug, Clone)]
-pub(super) struct Interrupt {
+pub struct Interrupt {
     asked: Arc<AtomicBool>,
 }
 
 impl Interrupt {
     /// From now on SIGINT, SIGTERM and SIGHUP are noted instead of killing us. Starts a thread.
-    pub(super) fn watch() -> Result<Self> {
+    pub fn watch() -> Result<Self> {
         let interrupt = Self {
             asked: Arc::default(),
         };
@@ -57,14 +57,14 @@ impl Interrupt {
     }
 
     /// Whether it has been asked for.
-    pub(super) fn asked(&self) -> bool {
+    pub fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 
     /// An error when it has been asked for.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if self.asked() {
-            bail!("interrupted; everything that the demo made is gone");
+            bail!("interrupted; everything that was made is gone");
         }
         Ok(())
     }

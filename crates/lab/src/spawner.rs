@@ -17,7 +17,7 @@ struct Job {
 }
 
 /// Spawns a command in the namespace of a host.
-pub(super) fn spawn(host: &Namespace, command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(host: &Namespace, command: Command) -> io::Result<Child> {
     static SPAWNER: OnceLock<Option<Sender<Job>>> = OnceLock::new();
     let gone = || io::Error::other("the spawning thread is gone");
     let spawner = SPAWNER.get_or_init(start).as_ref().ok_or_else(gone)?;
