@@ -28,6 +28,10 @@ pub(crate) enum Metric {
     LoadRtt,
     /// Ninety-nine of a hundred are not longer.
     LoadRttP99,
+    /// TCP segments sent again for each datagram that was lost.
+    Resent,
+    /// Which share of the machine others used while one stream was measured, 0 to 1.
+    Others,
     /// The most memory of either end's tunnel, bytes.
     Memory,
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::figures::{Metric, Table};
-use crate::scene::Topology::{self, Nic, Plain};
+use crate::scene::Topology::{self, Loss, Nic, Plain};
 
 /// Which side of a goal is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +130,13 @@ const GOALS: &[Goal] = &[
         goal: 7.0,
         stretch: 9.0,
         value: to_best_rival,
+    },
+    Goal {
+        what: "loss: ropewalk: segments resent / datagram lost",
+        better: Better::Lower,
+        goal: 3.0,
+        stretch: 2.0,
+        value: |table| table.median("ropewalk", Loss, Metric::Resent),
     },
     Goal {
         what: "RTT under load, p99: ropewalk / openvpn-tls",

@@ -10,6 +10,7 @@ use crate::bench::{Bench, Pin};
 use crate::contestant::{Running, inner};
 use crate::figures::{Figures, Metric};
 use crate::load::Load;
+use crate::others::Mark;
 use crate::packets::Flood;
 use crate::process::Process;
 use crate::scene::Scene;
@@ -42,6 +43,16 @@ pub(crate) fn all(bench: &Bench, scene: &Scene, running: &mut Running) -> Result
     Ok(figures)
 }
 
+/// One stream over a line that loses datagrams, and what that made TCP send again.
+pub(crate) fn loss(bench: &Bench, scene: &Scene, running: &Running) -> Result<Figures> {
+    let before = [scene.resent()?, scene.lost()?];
+    let mut figures = one_stream(bench, scene, running)?;
+    let [resent, lost] = [scene.resent()? - before[0], scene.lost()? - before[1]];
+    ensure!(lost > 0, "no datagram was lost");
+    figures.insert(Metric::Resent, resent as f64 / lost as f64);
+    Ok(figures)
+}
+
 fn start(bench: &Bench, scene: &Scene, streams: usize) -> Result<Load> {
     let load = Load::start(&scene.hosts, inner(End::B), streams, bench.pin)?;
     bench.sleep(WARM_UP)?;
@@ -60,11 +71,13 @@ fn rate(bench: &Bench, count: impl Fn() -> u64) -> Result<f64> {
 /// One stream, and what its bytes cost each end.
 fn one_stream(bench: &Bench, scene: &Scene, running: &Running) -> Result<Figures> {
     let load = start(bench, scene, 1)?;
+    let mark = Mark::now(running)?;
     let before = [cpu(running, End::A)?, cpu(running, End::B)?];
     let counted = load.received();
     let rate = rate(bench, || load.received())?;
     let bytes = (load.received() - counted) as f64;
     let mut figures = Figures::from([(Metric::OneStream, rate * 8.0)]);
+    figures.insert(Metric::Others, mark.others(running)?);
     for (end, metric) in [(End::A, Metric::SenderCpu), (End::B, Metric::ReceiverCpu)] {
         if !running.processes[end as usize].is_empty() {
             let seconds = cpu(running, end)? - before[end as usize];

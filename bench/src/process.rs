@@ -66,9 +66,7 @@ impl Process {
 
     /// Processor time it has used so far, user and system, all threads, seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let ticks = parse_ticks(&stat).context("/proc/PID/stat is not as expected")?;
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        cpu_seconds(&self.child.id().to_string())
     }
 
     /// The most memory it has had so far, bytes (`VmHWM`).
@@ -85,6 +83,22 @@ impl Drop for Process {
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.log);
     }
+}
+
+/// Processor time that this very program has used so far, seconds.
+pub(crate) fn own_cpu_seconds() -> Result<f64> {
+    cpu_seconds("self")
+}
+
+fn cpu_seconds(process: &str) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let ticks = parse_ticks(&stat).context("/proc/PID/stat is not as expected")?;
+    Ok(seconds(ticks))
+}
+
+/// Clock ticks as seconds.
+pub(crate) fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
 /// User and system time of all threads, ended ones included, in clock ticks: fields 14 and 15.

@@ -31,7 +31,9 @@ const COLUMNS: &[Column] = &[
     column("p99", Metric::IdleRttP99, 1e-6, 0),
     column("loaded ms", Metric::LoadRtt, 1e-3, 2),
     column("p99", Metric::LoadRttP99, 1e-3, 2),
+    column("resent/lost", Metric::Resent, 1.0, 2),
     column("MB", Metric::Memory, 1e6, 1),
+    column("others %", Metric::Others, 0.01, 0),
 ];
 
 /// The table, columns aligned, and what is to be said about its rows.
@@ -79,6 +81,7 @@ pub(crate) fn title(row: &Row) -> String {
     match row.topology {
         Topology::Plain => row.name.clone(),
         Topology::Nic => format!("{} (nic)", row.name),
+        Topology::Loss => format!("{} (loss)", row.name),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::scene::{Scene, Topology};
 use crate::{goals, measure, programs, report};
 
 /// Contestants that are also measured beyond the plain topology.
-const ON_CARDS: [&str; 2] = ["ropewalk", "openvpn-tls"];
+const EVERYWHERE: [&str; 2] = ["ropewalk", "openvpn-tls"];
 
 /// What the user asks for.
 #[derive(Debug, clap::Args)]
@@ -61,8 +61,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .tempdir()?,
         interrupt: Interrupt::watch()?,
     };
-    // Before other people's work; what we start inherits it. Who may not is disturbed more.
-    let _ = rustix::process::setpriority_process(None, -15);
     let mut table = Table {
         rows: entries.iter().map(Entry::row).collect(),
     };
@@ -101,9 +99,9 @@ fn entries(options: &Options) -> Result<Vec<Entry>> {
         names.join(", ")
     );
     let mut entries = Vec::new();
-    for topology in [Topology::Plain, Topology::Nic] {
+    for topology in [Topology::Plain, Topology::Nic, Topology::Loss] {
         for contestant in contestant::ALL {
-            let here = topology == Topology::Plain || ON_CARDS.contains(&contestant.name);
+            let here = topology == Topology::Plain || EVERYWHERE.contains(&contestant.name);
             let wanted =
                 options.only.is_empty() || options.only.iter().any(|name| name == contestant.name);
             if here && wanted && options.topology.is_none_or(|only| only == topology) {
@@ -133,7 +131,10 @@ impl Entry {
     fn measure(&self, bench: &Bench) -> Result<Figures> {
         let scene = Scene::build(self.topology).context("make the namespaces")?;
         let mut running = self.contestant.start(bench, &scene).context("start")?;
-        let measured = measure::all(bench, &scene, &mut running);
+        let measured = match self.topology {
+            Topology::Loss => measure::loss(bench, &scene, &running),
+            _ => measure::all(bench, &scene, &mut running),
+        };
         // What a process says at its end explains more than what it kept from being measured.
         running.check()?;
         measured

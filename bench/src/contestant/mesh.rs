@@ -58,7 +58,10 @@ fn start_vpncloud(bench: &Bench, scene: &Scene) -> Result<Running> {
         arguments.extend(["--listen", &listen, "--peer", &peer, "--password", "bench"]);
         // Without it, it looks for a router to open a port there.
         arguments.extend(["--algorithm", "aes256", "--no-port-forwarding", "--quiet"]);
-        let process = Process::start(bench, scene.host(end), end, "vpncloud", &arguments)?;
+        // It panics on a host without one: it asks the routing table who it is.
+        let host = scene.host(end);
+        host.add_route("0.0.0.0/0", scene.remote(end, 1))?;
+        let process = Process::start(bench, host, end, "vpncloud", &arguments)?;
         running.processes[end as usize].push(process);
         // It sets the MTU itself.
         running.configure(bench, scene, end, "vpncloud0", None)?;
