@@ -22,6 +22,7 @@ mod relay;
 mod report;
 mod scene;
 mod throughput;
+mod workers;
 
 use std::process::ExitCode;
 

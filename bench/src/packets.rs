@@ -4,7 +4,6 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,6 +13,7 @@ use sys::poll::{Events, Interest, Poller};
 use sys::udp::{BATCH_SIZE, BindOptions, Meta, RECV_BUFFER_SIZE};
 
 use crate::bench::Pin;
+use crate::workers::Workers;
 
 /// UDP payload of each packet, bytes.
 pub(crate) const PAYLOAD: usize = 64;
@@ -23,11 +23,10 @@ const BATCH: usize = 64;
 const RECV_BUFFER: usize = 8 << 20;
 
 /// Packets from A to B, until dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Flood {
     received: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    workers: Workers,
 }
 
 impl Flood {
@@ -45,38 +44,23 @@ impl Flood {
             socket.connect(target)?;
             std::io::Result::Ok(socket)
         })??;
-        let (received, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let (count, ended) = (received.clone(), stop.clone());
-        let receiving = thread::spawn(move || {
+        let mut flood = Self::default();
+        let count = flood.received.clone();
+        flood.workers.spawn(move |stop| {
             pin.apply(End::B);
             // Only the set-up can fail, and then nothing is counted: the row says so.
-            let _ = receive(&receiver, &count, &ended);
+            let _ = receive(&receiver, &count, stop);
         });
-        let ended = stop.clone();
-        let sending = thread::spawn(move || {
+        flood.workers.spawn(move |stop| {
             pin.apply(End::A);
-            send(&sender, &ended);
+            send(&sender, stop);
         });
-        Ok(Self {
-            received,
-            stop,
-            threads: vec![receiving, sending],
-        })
+        Ok(flood)
     }
 
     /// Packets received so far.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Flood {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // Its panic has been printed; what it counted until then stands.
-            let _ = thread.join();
-        }
     }
 }
 

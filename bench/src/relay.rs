@@ -7,7 +7,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,8 +18,12 @@ use sys::UdpSocket;
 use sys::poll::{Events, Interest, Poller};
 use sys::udp::{BATCH_SIZE, BindOptions, Meta, RECV_BUFFER_SIZE, SendFailure};
 
+use crate::workers::Workers;
+
 /// Of so many datagrams one is lost.
 const ONE_IN: f64 = 1000.0;
+/// The same ones in every run.
+const SEED: u64 = 1;
 /// Large enough that nothing is lost but what should be.
 const SOCKET_BUFFER: usize = 16 << 20;
 
@@ -33,21 +37,16 @@ pub(crate) struct Side {
 }
 
 /// A running relay, until dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Relay {
-    stop: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<()>>,
+    workers: Workers,
 }
 
 impl Relay {
     /// Starts it on `host` for these ports, which are the same at both sides.
     pub(crate) fn start(host: &Namespace, sides: [Side; 2], ports: &[u16]) -> Result<Self> {
-        let mut relay = Self {
-            stop: Arc::default(),
-            dropped: Arc::default(),
-            threads: Vec::new(),
-        };
+        let mut relay = Self::default();
         for port in ports {
             let open = |side: Side| {
                 let options = BindOptions {
@@ -62,41 +61,24 @@ impl Relay {
             let [a, b] = [Arc::new(open(sides[0])?), Arc::new(open(sides[1])?)];
             let to = sides.map(|side| SocketAddr::new(side.host, *port));
             // Answers that are lost make no segment be sent again: only the other way counts.
-            relay.forward(a.clone(), b.clone(), to[1], relay.dropped.clone());
-            relay.forward(b, a, to[0], Arc::default());
+            let ways = [
+                (a.clone(), b.clone(), to[1], relay.dropped.clone()),
+                (b, a, to[0], Arc::default()),
+            ];
+            for (from, by, to, dropped) in ways {
+                relay.workers.spawn(move |stop| {
+                    let lottery = ChaCha8Rng::seed_from_u64(SEED);
+                    // It ends only when it cannot wait: then nothing passes, and the row says so.
+                    let _ = forward(&from, &by, to, stop, &dropped, lottery);
+                });
+            }
         }
         Ok(relay)
-    }
-
-    fn forward(
-        &mut self,
-        from: Arc<UdpSocket>,
-        by: Arc<UdpSocket>,
-        to: SocketAddr,
-        dropped: Arc<AtomicU64>,
-    ) {
-        let stop = self.stop.clone();
-        let seed = self.threads.len() as u64;
-        self.threads.push(thread::spawn(move || {
-            let mut lottery = ChaCha8Rng::seed_from_u64(seed);
-            // It ends only when it cannot wait: then nothing passes, and the row says so.
-            let _ = forward(&from, &by, to, &stop, &dropped, &mut lottery);
-        }));
     }
 
     /// Datagrams lost on the way from A to B so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // Its panic has been printed.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -106,7 +88,7 @@ fn forward(
     to: SocketAddr,
     stop: &AtomicBool,
     dropped: &AtomicU64,
-    lottery: &mut ChaCha8Rng,
+    mut lottery: ChaCha8Rng,
 ) -> Result<()> {
     let poller = Poller::new()?;
     poller.add(from, 0, Interest::Read)?;
