@@ -4,9 +4,11 @@
 //! [`Node::handle_datagram`] → peer → switch → port. Everything else (handshakes, timers, orders) leaves this way early.
 
 mod config;
+mod deadlines;
 mod forward;
 mod io;
 mod node;
+mod peers;
 mod snapshot;
 
 pub use bridge::{PortVlans, fdb::FdbEntry};

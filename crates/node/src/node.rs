@@ -11,8 +11,8 @@ use bridge::{
 };
 use rand::Rng as _;
 use tunnel::{
-    Arrival, Command, DatagramSink, Endpoint, Event, PathOp, Peer, PeerConfig, Record,
-    UplinkConfig, UplinkId, UplinkState,
+    Arrival, Command, Endpoint, Event, PathOp, Peer, PeerConfig, UplinkConfig,
+    UplinkId, UplinkState,
     crypto::{ForwardSecretRng, Gate, PrivateKey, PublicKey, Responder, Verdict},
 };
 use wire::{
@@ -23,8 +23,9 @@ use wire::{
 
 use crate::{
     config::{NodeConfig, NodePort, NodeUplink, PortIndex},
-    forward::{Forwarder, PeerPorts, Ways},
+    forward::{Forwarder, Ways},
     io::Io,
+    peers::Peers,
     snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot},
 };
 
@@ -57,27 +58,6 @@ pub struct NodeEvent {
     pub peer: usize,
     /// What.
     pub event: Event,
-}
-
-struct Peers(Vec<Peer>, Vec<bool>);
-
-impl PeerPorts for Peers {
-    fn send(
-        &mut self,
-        peer: usize,
-        record: &Record<'_>,
-        now: Instant,
-        sink: &mut dyn DatagramSink,
-    ) {
-        if let Some(target) = self.0.get_mut(peer) {
-            target.send(record, now, sink);
-            self.1[peer] = true;
-        }
-    }
-
-    fn takes_vnet(&self, peer: usize) -> bool {
-        self.0.get(peer).is_some_and(Peer::takes_vnet)
-    }
 }
 
 fn ways<'a>(now: Instant, peers: &'a mut Peers, io: &'a mut Io<'_>) -> Ways<'a> {
@@ -152,7 +132,6 @@ impl Node {
             };
             peers.push(Peer::new(peer, seed, now));
         }
-        let touched = vec![false; peers.len()];
         Self {
             gate: Gate::new(&local_key, &mut rng),
             forwarder: Forwarder::new(bridge, local_ports, max_frame as usize),
@@ -160,7 +139,7 @@ impl Node {
             private_key: config.private_key,
             uplinks: config.uplinks,
             ports: config.ports,
-            peers: Peers(peers, touched),
+            peers: Peers::new(peers),
             by_key,
             rng,
             promised: None,
@@ -206,10 +185,9 @@ impl Node {
         io: &mut Io<'_>,
     ) {
         let slot = Header::parse(datagram).map_or(usize::MAX, |header| slot_of(header.receiver));
-        let Some(peer) = self.peers.0.get_mut(slot) else {
+        let Some(peer) = self.peers.get_mut(slot) else {
             return self.refuse("unknown-key");
         };
-        self.peers.1[slot] = true;
         let (forwarder, frames) = (&mut self.forwarder, &mut *io.frames);
         peer.receive(arrival, datagram, now, io.datagrams, &mut |record, vnet| {
             if vnet {
@@ -250,11 +228,11 @@ impl Node {
         let Some((responder, received)) = read else {
             return self.refuse("bad-handshake");
         };
-        let Some(&slot) = self.by_key.get(&received.remote) else {
+        let slot = self.by_key.get(&received.remote);
+        let Some(peer) = slot.and_then(|&slot| self.peers.get_mut(slot)) else {
             return self.refuse("unknown-peer");
         };
-        self.peers.1[slot] = true;
-        self.peers.0[slot].on_initiation(responder, &received, arrival, now, wall_ns, io.datagrams);
+        peer.on_initiation(responder, &received, arrival, now, wall_ns, io.datagrams);
     }
 
     fn on_response(&mut self, arrival: &Arrival, datagram: &[u8], now: Instant, io: &mut Io<'_>) {
@@ -268,16 +246,15 @@ impl Node {
             return self.refuse("bad-handshake");
         };
         let slot = slot_of(response.receiver);
-        let Some(peer) = self.peers.0.get_mut(slot) else {
+        let Some(peer) = self.peers.get_mut(slot) else {
             return self.refuse("bad-handshake");
         };
-        self.peers.1[slot] = true;
         peer.on_response(&response, arrival, now, io.datagrams);
     }
 
     fn on_cookie_reply(&mut self, arrival: &Arrival, datagram: &[u8], now: Instant) {
         let slot = CookieReply::parse(datagram).map_or(usize::MAX, |reply| slot_of(reply.receiver));
-        match self.peers.0.get_mut(slot) {
+        match self.peers.get_mut(slot) {
             Some(peer) => peer.on_cookie_reply(datagram, arrival, now),
             None => self.refuse("bad-handshake"),
         }
@@ -285,11 +262,7 @@ impl Node {
 
     /// Sends what the calls since the last flush left in open datagrams. Call at the end of every batch.
     pub fn flush(&mut self, now: Instant, io: &mut Io<'_>) {
-        for (peer, touched) in self.peers.0.iter_mut().zip(&mut self.peers.1) {
-            if std::mem::take(touched) {
-                peer.flush(now, io.datagrams);
-            }
-        }
+        self.peers.flush(now, io.datagrams);
         self.forwarder.flush(io.frames);
     }
 
@@ -301,26 +274,19 @@ impl Node {
             .is_some_and(|promised| now.saturating_duration_since(promised) > SLEPT)
         {
             tracing::info!("the machine slept: asking all paths");
-            for peer in &mut self.peers.0 {
+            self.peers.for_each_mut(|peer| {
                 peer.handle_command(Command::Woke, now, io.datagrams);
-            }
+            });
         }
-        for peer in &mut self.peers.0 {
-            if peer.poll_timeout(now).is_some_and(|due| due <= now) {
-                peer.handle_timeout(now, wall_ns, &self.private_key, io.datagrams);
-            }
-        }
+        self.peers.handle_due(now, |peer| {
+            peer.handle_timeout(now, wall_ns, &self.private_key, io.datagrams);
+        });
         self.forwarder.bridge.handle_timeout(now);
     }
 
     /// When [`Self::handle_timeout`] is to be called, at most a few seconds from now; a call much later looks like sleep.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
-        let peers = self
-            .peers
-            .0
-            .iter()
-            .filter_map(|peer| peer.poll_timeout(now))
-            .min();
+        let peers = self.peers.poll_timeout(now);
         let next = peers
             .into_iter()
             .chain(self.forwarder.bridge.poll_timeout())
@@ -340,20 +306,20 @@ impl Node {
                 (peer, Command::Path(uplink, remote, op))
             }
             NodeCommand::Uplink(uplink, state) => {
-                for peer in &mut self.peers.0 {
+                self.peers.for_each_mut(|peer| {
                     peer.handle_command(Command::Uplink(uplink, state), now, io.datagrams);
                     peer.flush(now, io.datagrams);
-                }
+                });
                 return true;
             }
             NodeCommand::Close => {
-                for peer in &mut self.peers.0 {
+                self.peers.for_each_mut(|peer| {
                     peer.handle_command(Command::Close, now, io.datagrams);
-                }
+                });
                 return true;
             }
         };
-        let Some(target) = self.peers.0.get_mut(peer) else {
+        let Some(target) = self.peers.get_mut(peer) else {
             return false;
         };
         let known = target.handle_command(command, now, io.datagrams);
@@ -363,13 +329,13 @@ impl Node {
 
     /// The oldest event not yet polled.
     pub fn poll_event(&mut self) -> Option<NodeEvent> {
-        let mut peers = self.peers.0.iter_mut().enumerate();
-        peers.find_map(|(peer, p)| p.poll_event().map(|event| NodeEvent { peer, event }))
+        let (peer, event) = self.peers.poll_event()?;
+        Some(NodeEvent { peer, event })
     }
 
     /// Names of the peers, by their place in the configuration.
     pub fn peer_names(&self) -> impl Iterator<Item = &str> {
-        self.peers.0.iter().map(Peer::name)
+        self.peers.iter().map(Peer::name)
     }
 
     /// Names of the uplinks, by id.
@@ -390,13 +356,13 @@ impl Node {
     /// Bytes of memory that grow with traffic.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.peers.0.iter().map(Peer::memory).sum()
+        self.peers.iter().map(Peer::memory).sum()
     }
 
     /// Everything `status` shows.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> NodeSnapshot {
-        let peers: Vec<_> = self.peers.0.iter().map(|peer| peer.snapshot(now)).collect();
+        let peers: Vec<_> = self.peers.iter().map(|peer| peer.snapshot(now)).collect();
         let mut drops = self.refused.clone();
         for (reason, count) in peers.iter().flat_map(|peer| peer.drops.iter()) {
             *drops.entry(reason.as_str()).or_default() += count;
@@ -459,7 +425,7 @@ impl Node {
             .map(|port| port.name.clone());
         let peer = || {
             let slot = usize::from(id.0).checked_sub(self.ports.len())?;
-            self.peers.0.get(slot).map(|peer| peer.name().to_owned())
+            self.peers.get(slot).map(|peer| peer.name().to_owned())
         };
         local.or_else(peer).unwrap_or_default()
     }

@@ -54,7 +54,7 @@ impl Link {
                 .next_at()
                 .filter(|_| talks && path.live.state() == State::Up),
             self.probe_at(at, now),
-            path.live.hold_until().filter(|&until| until > now),
+            path.live.hold_until().filter(|&until| until > self.ranked),
         ]
     }
 

@@ -168,9 +168,9 @@ impl Peer {
         let wanted = self.backoff.next();
         let rekey = self.keys.rekey_at().filter(|_| wanted.is_none());
         let silent = (wanted.is_none() && self.wants_handshake(now)).then_some(now);
-        // A silent path is noticed by its own timer; this one only covers what that timer does not.
+        // That the last path is silent its own timer notices; this one, that nothing at all was heard since.
         let patience = self.last_heard.map(|heard| heard + HANDSHAKE_FIRST);
-        let quiet = patience.filter(|&at| wanted.is_none() && !self.up && at > now);
+        let quiet = patience.filter(|&at| wanted.is_none() && at > now && self.is_cut_off(now));
         [wanted, rekey, silent, quiet].into_iter().flatten().min()
     }
 
@@ -189,12 +189,13 @@ impl Peer {
         let quiet = self
             .last_heard
             .is_none_or(|heard| now.saturating_duration_since(heard) >= HANDSHAKE_FIRST);
-        self.keys.current().is_none()
-            || quiet
-                && self
-                    .link
-                    .as_ref()
-                    .is_none_or(|link| link.last_path_is_silent(now))
+        self.keys.current().is_none() || quiet && self.is_cut_off(now)
+    }
+
+    /// Whether no path is known to work.
+    fn is_cut_off(&self, now: Instant) -> bool {
+        let link = self.link.as_ref();
+        link.is_none_or(|link| link.last_path_is_silent(now))
     }
 
     pub(super) fn handshake_if_due(
