@@ -15,7 +15,8 @@ pub struct BridgeConfig {
     pub ageing: Duration,
     /// At most this many addresses are known.
     pub fdb_limit: usize,
-    /// At most this many addresses are known behind one port, so that no port takes all.
+    /// At most this many addresses are known behind one port, so that no port takes all. The default leaves room for a data
+    /// centre behind one peer.
     pub fdb_limit_per_port: usize,
     /// Frames pass from one peer to another (a hub). Else never, so that peers that all know each
     /// other make no loop.
@@ -28,8 +29,8 @@ impl Default for BridgeConfig {
     fn default() -> Self {
         Self {
             ageing: Duration::from_secs(300),
-            fdb_limit: 16_384,
-            fdb_limit_per_port: 12_288,
+            fdb_limit: 65_536,
+            fdb_limit_per_port: 57_344,
             relay: false,
             hash_seed: 0,
         }

@@ -69,21 +69,62 @@ pub struct FdbConfig {
     pub hash_seed: u64,
 }
 
-#[derive(Copy, Clone, Debug)]
+/// An address and what is known of it. Four lie in one cache line, so that most searches end in the one they begin in.
+#[derive(Copy, Clone, Debug, Default)]
 struct Slot {
+    /// VLAN and address as [`key`] makes it, never 0 for an address that is learned; 0: the slot is free.
     key: u64,
-    seen: Instant,
-    port: PortId,
+    /// Milliseconds from the epoch, and in the lowest [`PORT_BITS`] the port.
+    seen_and_port: u64,
+}
+
+/// Enough for ids below [`MAX_PORTS`].
+const PORT_BITS: u32 = 10;
+const _: () = assert!(MAX_PORTS <= 1 << PORT_BITS);
+
+impl Slot {
+    const fn new(key: u64, port: PortId, now: Millis) -> Self {
+        Self {
+            key,
+            seen_and_port: now << PORT_BITS | port.0 as u64,
+        }
+    }
+
+    const fn is_free(&self) -> bool {
+        self.key == 0
+    }
+
+    const fn port(&self) -> PortId {
+        PortId((self.seen_and_port & ((1 << PORT_BITS) - 1)) as u16)
+    }
+
+    const fn age(&self, now: Millis) -> Millis {
+        now.saturating_sub(self.seen_and_port >> PORT_BITS)
+    }
+}
+
+/// Milliseconds from the first address on, or as a length of time.
+type Millis = u64;
+
+fn millis(time: Duration) -> Millis {
+    time.as_secs()
+        .saturating_mul(1000)
+        .saturating_add(u64::from(time.subsec_millis()))
 }
 
 /// The table: linear probing, at most half full, no tombstones.
 #[derive(Clone, Debug)]
 pub struct Fdb {
     config: FdbConfig,
+    /// Secret and odd.
+    multiplier: u64,
+    ageing: Millis,
+    /// When the first address came.
+    epoch: Option<Instant>,
     /// A power of two of them.
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Slot>,
     used: usize,
-    used_per_port: Vec<usize>,
+    used_per_port: Vec<u32>,
     cursor: usize,
     sweep_at: Option<Instant>,
 }
@@ -92,13 +133,20 @@ impl Fdb {
     /// An empty table.
     #[must_use]
     pub fn new(config: FdbConfig) -> Self {
+        // splitmix64 of the seed: what is known of one half of the secret says nothing about the other.
+        let seed = config.hash_seed.wrapping_add(GOLDEN);
+        let mixed = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         Self {
-            config,
-            slots: vec![None; MIN_SLOTS],
+            multiplier: (mixed ^ mixed >> 31) | 1,
+            ageing: millis(config.ageing),
+            epoch: None,
+            slots: vec![Slot::default(); MIN_SLOTS],
             used: 0,
             used_per_port: vec![0; usize::from(MAX_PORTS)],
             cursor: 0,
             sweep_at: None,
+            config,
         }
     }
 
@@ -120,55 +168,52 @@ impl Fdb {
             return Learned::Ignored;
         }
         let key = key(vlan, mac);
+        self.epoch.get_or_insert(now);
+        let heard = Slot::new(key, port, self.millis(now));
         match self.find(key) {
-            Ok(at) => self.renew(at, port, now),
-            Err(_) => self.add(
-                Slot {
-                    key,
-                    seen: now,
-                    port,
-                },
-                now,
-            ),
+            Ok(at) => self.renew(at, heard, now),
+            Err(_) => self.add(heard, now),
         }
     }
 
     /// The port behind which `mac` is, if that was heard within the ageing time.
     #[must_use]
     pub fn lookup(&self, vlan: VlanId, mac: Mac, now: Instant) -> Option<PortId> {
-        let slot = self.slots[self.find(key(vlan, mac)).ok()?]?;
-        (!self.has_aged(&slot, now)).then_some(slot.port)
+        let slot = self.slots[self.find(key(vlan, mac)).ok()?];
+        (!self.has_aged(&slot, self.millis(now))).then(|| slot.port())
     }
 
-    /// Forgets every address behind `port`.
+    /// Forgets every address behind `port`: one pass over the table, or over as much of it as it takes to find all.
     pub fn flush_port(&mut self, port: PortId) {
-        let slots = std::mem::replace(&mut self.slots, vec![None; MIN_SLOTS]);
-        self.used = 0;
-        self.used_per_port.fill(0);
-        self.cursor = 0;
-        for slot in slots.into_iter().flatten().filter(|slot| slot.port != port) {
-            self.insert(slot);
+        let of_port = |fdb: &Self| fdb.used_per_port.get(usize::from(port.0)).copied();
+        let mut at = 0;
+        while of_port(self).is_some_and(|left| left > 0) && at < self.slots.len() {
+            let slot = self.slots[at];
+            if !slot.is_free() && slot.port() == port {
+                self.remove(at); // another may move here
+            } else {
+                at += 1;
+            }
         }
+        self.rest_if_empty();
     }
 
     /// What is known, sorted by VLAN and address.
     #[must_use]
     pub fn entries(&self, now: Instant) -> Vec<FdbEntry> {
-        let slots = self
-            .slots
-            .iter()
-            .flatten()
-            .filter(|slot| !self.has_aged(slot, now));
-        let mut slots: Vec<&Slot> = slots.collect();
+        let now = self.millis(now);
+        let slots = self.slots.iter();
+        let mut slots: Vec<&Slot> = slots
+            .filter(|slot| !slot.is_free() && !self.has_aged(slot, now))
+            .collect();
         slots.sort_unstable_by_key(|slot| slot.key);
         let entry = |slot: &Slot| {
             let (vlan, mac) = from_key(slot.key)?;
-            let age = now.saturating_duration_since(slot.seen);
             Some(FdbEntry {
                 vlan,
                 mac,
-                port: slot.port,
-                age,
+                port: slot.port(),
+                age: Duration::from_millis(slot.age(now)),
             })
         };
         slots.into_iter().filter_map(entry).collect()
@@ -192,11 +237,27 @@ impl Fdb {
         } else {
             STEP_INTERVAL
         };
-        self.sweep_at = (self.used != 0).then(|| now + pause.max(STEP_INTERVAL));
+        self.sweep_at = Some(now + pause.max(STEP_INTERVAL));
+        self.rest_if_empty();
+    }
+
+    /// A table in which nothing is left needs neither sweeps nor memory.
+    fn rest_if_empty(&mut self) {
+        if self.used == 0 {
+            self.sweep_at = None;
+            self.cursor = 0;
+            self.slots = vec![Slot::default(); MIN_SLOTS];
+        }
+    }
+
+    fn millis(&self, now: Instant) -> Millis {
+        self.epoch
+            .map_or(0, |epoch| millis(now.saturating_duration_since(epoch)))
     }
 
     /// Looks at the next `count` slots; whether that reached the end of the table.
     fn sweep(&mut self, count: usize, now: Instant) -> bool {
+        let now = self.millis(now);
         for _ in 0..count {
             match self.slots.get(self.cursor) {
                 None => {
@@ -204,50 +265,47 @@ impl Fdb {
                     return true;
                 }
                 // Another slot may move here, so this place is looked at once more.
-                Some(Some(slot)) if self.has_aged(slot, now) => self.remove(self.cursor),
+                Some(slot) if !slot.is_free() && self.has_aged(slot, now) => {
+                    self.remove(self.cursor);
+                }
                 Some(_) => self.cursor += 1,
             }
         }
         false
     }
 
-    fn has_aged(&self, slot: &Slot, now: Instant) -> bool {
-        now.saturating_duration_since(slot.seen) > self.config.ageing
+    const fn has_aged(&self, slot: &Slot, now: Millis) -> bool {
+        slot.age(now) > self.ageing
     }
 
-    fn renew(&mut self, at: usize, port: PortId, now: Instant) -> Learned {
-        let Some(slot) = self.slots[at] else {
-            return Learned::Ignored;
-        };
-        let learned = match slot.port {
-            _ if self.has_aged(&slot, now) => Learned::New,
+    fn renew(&mut self, at: usize, heard: Slot, now: Instant) -> Learned {
+        let known = self.slots[at];
+        let (from, port) = (known.port(), heard.port());
+        let learned = match from {
+            _ if self.has_aged(&known, self.millis(now)) => Learned::New,
             from if from != port => Learned::Moved { from },
             _ => Learned::Refreshed,
         };
-        if slot.port != port {
+        if from != port {
             if self.is_port_full(port) {
                 self.remove(at);
                 return Learned::PortFull;
             }
-            self.used_per_port[usize::from(slot.port.0)] -= 1;
+            self.used_per_port[usize::from(from.0)] -= 1;
             self.used_per_port[usize::from(port.0)] += 1;
         }
-        self.slots[at] = Some(Slot {
-            port,
-            seen: now,
-            ..slot
-        });
+        self.slots[at] = heard;
         learned
     }
 
     fn add(&mut self, slot: Slot, now: Instant) -> Learned {
-        if self.used >= self.config.limit || self.is_port_full(slot.port) {
+        if self.used >= self.config.limit || self.is_port_full(slot.port()) {
             self.sweep(RECLAIM_STEP, now);
         }
         if self.used >= self.config.limit {
             return Learned::TableFull;
         }
-        if self.is_port_full(slot.port) {
+        if self.is_port_full(slot.port()) {
             return Learned::PortFull;
         }
         self.insert(slot);
@@ -257,28 +315,27 @@ impl Fdb {
     }
 
     fn is_port_full(&self, port: PortId) -> bool {
-        self.used_per_port[usize::from(port.0)] >= self.config.limit_per_port
+        self.used_per_port[usize::from(port.0)] as usize >= self.config.limit_per_port
     }
 
-    /// Puts a slot whose key is not there into the table.
+    /// Puts a slot whose key is not there into the table. Growing moves all: under a millisecond where most there are.
     fn insert(&mut self, slot: Slot) {
         if (self.used + 1) * 2 > self.slots.len() {
-            let twice = vec![None; self.slots.len() * 2];
-            for slot in std::mem::replace(&mut self.slots, twice)
-                .into_iter()
-                .flatten()
-            {
+            let twice = vec![Slot::default(); self.slots.len() * 2];
+            for slot in std::mem::replace(&mut self.slots, twice) {
                 self.place(slot);
             }
         }
         self.place(slot);
         self.used += 1;
-        self.used_per_port[usize::from(slot.port.0)] += 1;
+        self.used_per_port[usize::from(slot.port().0)] += 1;
     }
 
     fn place(&mut self, slot: Slot) {
-        if let Err(at) = self.find(slot.key) {
-            self.slots[at] = Some(slot);
+        if !slot.is_free()
+            && let Err(at) = self.find(slot.key)
+        {
+            self.slots[at] = slot;
         }
     }
 
@@ -287,28 +344,29 @@ impl Fdb {
         let mut at = self.home(key);
         loop {
             match &self.slots[at] {
-                Some(slot) if slot.key == key => return Ok(at),
-                Some(_) => at = self.after(at),
-                None => return Err(at),
+                slot if slot.is_free() => return Err(at),
+                slot if slot.key == key => return Ok(at),
+                _ => at = self.after(at),
             }
         }
     }
 
     /// Empties a slot and closes the gap, so that everything behind it is still found.
     fn remove(&mut self, at: usize) {
-        let Some(removed) = self.slots[at].take() else {
+        let removed = std::mem::take(&mut self.slots[at]);
+        if removed.is_free() {
             return;
-        };
+        }
         self.used -= 1;
-        self.used_per_port[usize::from(removed.port.0)] -= 1;
+        self.used_per_port[usize::from(removed.port().0)] -= 1;
         let mask = self.slots.len() - 1;
         let (mut hole, mut at) = (at, self.after(at));
-        while let Some(slot) = self.slots[at] {
-            let from_home = at.wrapping_sub(self.home(slot.key)) & mask;
+        while !self.slots[at].is_free() {
+            let from_home = at.wrapping_sub(self.home(self.slots[at].key)) & mask;
             let from_hole = at.wrapping_sub(hole) & mask;
             // It may move into the hole only if its home is not behind that.
             if from_home >= from_hole {
-                self.slots[hole] = self.slots[at].take();
+                self.slots[hole] = std::mem::take(&mut self.slots[at]);
                 hole = at;
             }
             at = self.after(at);
@@ -321,11 +379,20 @@ impl Fdb {
 
     /// The slot where the search for `key` begins.
     fn home(&self, key: u64) -> usize {
-        // The high half of the product depends on every bit of the key.
-        let product = u128::from(key ^ self.config.hash_seed) * 0x9e37_79b9_7f4a_7c15;
-        let folded = product as u64 ^ (product >> 64) as u64;
-        folded as usize & (self.slots.len() - 1)
+        // Both factors of the first product are secret: with a known one, differences between addresses would lead to known
+        // differences between slots. The second product scatters what is left of a pattern in the addresses.
+        let scattered = fold(fold(key ^ self.config.hash_seed, self.multiplier), GOLDEN);
+        scattered as usize & (self.slots.len() - 1)
     }
+}
+
+/// The golden ratio's fraction, in 64 bits.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Both halves of the product: the high one depends on every bit of the factors.
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// VLAN and address in one number, in sorting order.

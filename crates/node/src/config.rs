@@ -1,5 +1,7 @@
 //! What a node is made with.
 
+use std::time::Duration;
+
 use bridge::PortVlans;
 use tunnel::{
     Mode,
@@ -45,6 +47,32 @@ pub struct NodePort {
     pub mtu: u16,
 }
 
+/// What the switch remembers of the stations it has heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeAddresses {
+    /// At most this many; behind one port seven eighths of them.
+    pub limit: usize,
+    /// One not heard for longer than this is forgotten.
+    pub ageing: Duration,
+}
+
+impl Default for NodeAddresses {
+    /// As many as a large data centre has; the time that IEEE 802.1Q recommends.
+    fn default() -> Self {
+        Self {
+            limit: 65_536,
+            ageing: Duration::from_secs(300),
+        }
+    }
+}
+
+impl NodeAddresses {
+    /// One port, a single hostile machine behind it perhaps, does not get all.
+    pub(crate) const fn limit_per_port(&self) -> usize {
+        self.limit - self.limit / 8
+    }
+}
+
 /// Everything.
 pub struct NodeConfig {
     /// This node's name.
@@ -61,6 +89,8 @@ pub struct NodeConfig {
     pub peers: Vec<NodePeer>,
     /// Local ports.
     pub ports: Vec<NodePort>,
+    /// What the switch remembers.
+    pub addresses: NodeAddresses,
 }
 
 impl NodeConfig {

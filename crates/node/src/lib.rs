@@ -12,7 +12,7 @@ mod peers;
 mod snapshot;
 
 pub use bridge::{PortVlans, fdb::FdbEntry};
-pub use config::{NodeConfig, NodePeer, NodePort, NodeUplink, PortIndex};
+pub use config::{NodeAddresses, NodeConfig, NodePeer, NodePort, NodeUplink, PortIndex};
 pub use io::{FrameSink, Io};
 pub use node::{Node, NodeCommand, NodeEvent};
 pub use snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot};

@@ -98,7 +98,11 @@ impl Node {
             .collect();
         let local_key = config.private_key.public();
         let hash_seed = rng.next_u64();
+        let addresses = config.addresses;
         let mut bridge = Bridge::new(BridgeConfig {
+            ageing: addresses.ageing,
+            fdb_limit: addresses.limit,
+            fdb_limit_per_port: addresses.limit_per_port(),
             hash_seed,
             ..BridgeConfig::default()
         });

@@ -6,8 +6,8 @@ use std::{
 };
 
 use node::{
-    Endpoint, Mode, Node, NodeCommand, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans,
-    PresharedKey, PrivateKey, RoleCode, UplinkId, UplinkState, VlanSet,
+    Endpoint, Mode, Node, NodeAddresses, NodeCommand, NodeConfig, NodePeer, NodePort, NodeUplink,
+    PortVlans, PresharedKey, PrivateKey, RoleCode, UplinkId, UplinkState, VlanSet,
 };
 
 use crate::{
@@ -169,6 +169,7 @@ impl Host {
                     mtu: recipe.port_mtu,
                 })
                 .collect(),
+            addresses: NodeAddresses::default(),
         };
         Node::new(config, now)
     }

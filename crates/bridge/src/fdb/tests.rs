@@ -180,6 +180,52 @@ fn a_flush_takes_one_port_only() {
     );
 }
 
+#[test]
+fn fifty_thousand_behind_one_port_and_then_nothing() {
+    let (mut fdb, now) = (Fdb::new(config(65_536, 57_344)), start());
+    for n in 0..50_000 {
+        assert_eq!(fdb.learn(vlan(0), mac(n), A, now), Learned::New);
+    }
+    assert!((0..50_000).all(|n| fdb.lookup(vlan(0), mac(n), now) == Some(A)));
+    assert!(longest_search(&fdb) < 50, "{}", longest_search(&fdb));
+    assert_eq!(fdb.slots.len() * size_of::<Slot>(), 2 << 20);
+    fdb.flush_port(A);
+    assert!(fdb.is_empty());
+    assert_eq!(fdb.slots.len(), MIN_SLOTS, "what is empty takes no memory");
+    assert_eq!(fdb.poll_timeout(), None);
+}
+
+/// Slots looked at for the address that is worst off.
+fn longest_search(fdb: &Fdb) -> usize {
+    let held = fdb.slots.iter().enumerate();
+    let searches = held.filter(|(_, slot)| !slot.is_free()).map(|(at, slot)| {
+        let from_home = at.wrapping_sub(fdb.home(slot.key)) & (fdb.slots.len() - 1);
+        from_home + 1
+    });
+    searches.max().unwrap_or(0)
+}
+
+#[test]
+fn addresses_that_differ_in_few_bits_are_spread_whatever_the_seed() {
+    for hash_seed in [0, 1, 7, u64::MAX, 0x9e37_79b9_7f4a_7c15] {
+        for shift in [0, 8, 16, 24, 32] {
+            let mut fdb = Fdb::new(FdbConfig {
+                hash_seed,
+                ..config(65_536, 65_536)
+            });
+            for n in 0..4096u64 {
+                let [.., a, b, c, d, e, f] = (n << shift).to_be_bytes();
+                fdb.learn(vlan(0), Mac([a & 0xfe, b, c, d, e, f]), A, start());
+            }
+            assert!(
+                longest_search(&fdb) < 50,
+                "{hash_seed} {shift}: {}",
+                longest_search(&fdb)
+            );
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Learn(u16, u32, u16),
@@ -236,7 +282,7 @@ proptest! {
                 prop_assert_eq!(fdb.lookup(vlan(v), mac(m), now), known);
             }
         }
-        prop_assert_eq!(fdb.used_per_port.iter().sum::<usize>(), fdb.used);
-        prop_assert_eq!(fdb.slots.iter().flatten().count(), fdb.used);
+        prop_assert_eq!(fdb.used_per_port.iter().sum::<u32>() as usize, fdb.used);
+        prop_assert_eq!(fdb.slots.iter().filter(|slot| !slot.is_free()).count(), fdb.used);
     }
 }

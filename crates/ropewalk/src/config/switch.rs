@@ -1,4 +1,4 @@
-//! `[switch]`: the bridge's own settings, checked here and put to use by a later version.
+//! `[switch]`: the bridge's own settings. Those of the spanning tree are checked here and put to use by a later version.
 
 use toml::de::DeValue;
 
@@ -6,7 +6,7 @@ use super::diagnostic::Diagnostics;
 use super::section::{Complaint, Section};
 use super::value;
 
-/// `[switch]`; the values of IEEE 802.1Q-2022, tables 13-5 and 8-6, where the file is silent.
+/// `[switch]`; the values of IEEE 802.1Q-2022, tables 13-5 and 8-6, where the file is silent and the standard is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwitchConfig {
     /// Bridge priority, a multiple of 4096.
@@ -31,7 +31,7 @@ impl Default for SwitchConfig {
             max_age_s: 20,
             forward_delay_s: 15,
             ageing_time_s: 300,
-            fdb_limit: 16_384,
+            fdb_limit: 65_536,
         }
     }
 }
@@ -65,14 +65,7 @@ pub(super) fn switch(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_
             .unwrap_or(default.fdb_limit),
     };
     check_times(section, diagnostics, &switch);
-    let keys = [
-        "stp-priority",
-        "hello-time",
-        "max-age",
-        "forward-delay",
-        "ageing-time",
-        "fdb-limit",
-    ];
+    let keys = ["stp-priority", "hello-time", "max-age", "forward-delay"];
     section.not_yet(diagnostics, &keys);
     switch
 }

@@ -1,9 +1,11 @@
 //! From the configuration to a node.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use node::{
-    Mac, Mode, Node, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans, PresharedKey,
-    PrivateKey, PublicKey, Role, RoleCode, VlanId, VlanSet,
+    Mac, Mode, Node, NodeAddresses, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans,
+    PresharedKey, PrivateKey, PublicKey, Role, RoleCode, VlanId, VlanSet,
 };
 
 use crate::{
@@ -23,6 +25,10 @@ pub(super) fn node(config: &Config, ports: &[OpenPort]) -> anyhow::Result<Node> 
         vnet: true,
         peers: config.peers.iter().map(peer).collect(),
         ports: ports.iter().filter_map(|open| port(config, open)).collect(),
+        addresses: NodeAddresses {
+            limit: config.switch.fdb_limit as usize,
+            ageing: Duration::from_secs(config.switch.ageing_time_s.into()),
+        },
     };
     for port in ports {
         tracing::debug!(port = port.tap.name(), mac = %Mac(port.mac), mtu = port.mtu, "port");

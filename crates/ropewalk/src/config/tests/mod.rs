@@ -168,6 +168,7 @@ fn a_file_with_everything() {
         config.ports[1].mac,
         derived_mac(&config.node.public_key, "office")
     );
+    assert_eq!(config.switch.fdb_limit, 1000);
     let warned: Vec<&str> = config
         .warnings
         .iter()
@@ -184,7 +185,6 @@ fn a_file_with_everything() {
         "uplink.budget",
         "port.storm-limit",
         "switch.stp-priority",
-        "switch.fdb-limit",
     ];
     assert_eq!(warned, expected);
 }
