@@ -91,6 +91,9 @@ pub(crate) struct InFlight {
 /// A datagram is lost once this many later ones have arrived (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u64 = 3;
 
+/// Room that an idle path keeps for its probes.
+const KEPT_WHEN_IDLE: usize = 64;
+
 impl InFlight {
     /// The next packet number.
     pub(crate) fn next_number(&self) -> u64 {
@@ -106,6 +109,12 @@ impl InFlight {
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
         self.sent.capacity() * size_of::<Sent>() + self.carried.capacity() * size_of::<Carried>()
+    }
+
+    /// Gives back what a path in little use does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.sent.shrink_to(KEPT_WHEN_IDLE);
+        self.carried.shrink_to(KEPT_WHEN_IDLE);
     }
 
     /// Notes that the datagram [`Self::next_number`] was sent.

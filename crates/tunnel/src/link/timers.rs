@@ -8,7 +8,8 @@ use crate::{
     liveness::State,
     params::{
         ACTIVE_PROBE_MAX, ACTIVE_PROBE_MIN, DOWN_PATIENCE, DOWN_PROBE, DOWN_PROBE_SLOW,
-        DOWN_PROBE_URGENT, DOWN_URGENT_FOR, IDLE_PROBE, METERED_PROBE, METERED_PROBE_ALERT,
+        DOWN_PROBE_URGENT, DOWN_URGENT_FOR, IDLE_AFTER, IDLE_PROBE, METERED_PROBE,
+        METERED_PROBE_ALERT, REINJECT_WITHIN,
     },
     path::Path,
 };
@@ -24,6 +25,39 @@ enum Cadence {
     Every(Duration),
     /// The same, but not while the peer's questions arrive.
     Unheard(Duration),
+}
+
+/// A session that carries no more frames than this in [`IDLE_AFTER`] is calm.
+const CALM_FRAMES: u64 = 100;
+
+/// How many frames came and went lately.
+pub(super) struct Calm {
+    since: Instant,
+    frames: u64,
+    calm: bool,
+}
+
+impl Calm {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            frames: 0,
+            calm: false,
+        }
+    }
+
+    /// Whether few did in the last full period; `frames` have in all.
+    fn look(&mut self, frames: u64, now: Instant) -> bool {
+        let few = frames - self.frames <= CALM_FRAMES;
+        if now.saturating_duration_since(self.since) >= IDLE_AFTER {
+            *self = Self {
+                since: now,
+                frames,
+                calm: few,
+            };
+        }
+        self.calm && few
+    }
 }
 
 impl Link {
@@ -82,9 +116,24 @@ impl Link {
         }) {
             self.rank(context.now);
         }
-        if self.idle(context.now) {
-            self.history.release();
-            self.assembly.release();
+        self.release_if_quiet(context.now);
+    }
+
+    /// Gives back what traffic took once there is none, or next to none: in a large segment somebody always asks for an
+    /// address.
+    fn release_if_quiet(&mut self, now: Instant) {
+        let frames = self.counters.tx_frames + self.counters.rx_frames;
+        let calm = self.calm.look(frames, now);
+        let pause = now.saturating_duration_since(self.last_frame);
+        if !(self.idle(now) || calm && pause >= REINJECT_WITHIN) {
+            return;
+        }
+        self.history.release();
+        self.assembly.release();
+        self.scratch = Vec::new();
+        for path in &mut self.paths {
+            path.flight.shrink();
+            path.swallowed.shrink_to_fit();
         }
     }
 
