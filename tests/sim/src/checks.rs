@@ -6,15 +6,15 @@ use memchr::memmem::Finder;
 
 use crate::frame::MARKER;
 
-/// Calls of `handle_timeout` per machine and virtual second.
+/// Calls of `handle_timeout` per virtual second and peer.
 const MAX_TIMEOUTS: u32 = 5_000;
-/// Events that a node reports per virtual second.
+/// Events that a node reports per virtual second and peer.
 const MAX_EVENTS: u32 = 400;
-/// Bytes per virtual second that a node may send beyond [`MAX_AMPLIFICATION`] of what it was given.
+/// Bytes per virtual second and peer that a node may send beyond [`MAX_AMPLIFICATION`] of what it was given.
 const MAX_OWN_BYTES: u64 = 100_000;
 /// Bytes sent per byte taken in (frames and datagrams), redundant copies and reinjection included.
 const MAX_AMPLIFICATION: u64 = 4;
-/// Memory that grows with traffic, per node.
+/// Memory that grows with traffic, per peer.
 const MAX_MEMORY: usize = 40 << 20;
 /// Violations kept: the first ones tell.
 const KEPT: usize = 10;
@@ -91,28 +91,35 @@ impl Checks {
         }
     }
 
-    /// A node must not spin, storm or grow.
-    pub fn bounded(&mut self, machine: &str, second: &Second, memory: usize, now: Instant) {
-        if second.timeouts > MAX_TIMEOUTS {
+    /// A node of this many `peers` must not spin, storm or grow.
+    pub fn bounded(
+        &mut self,
+        (machine, peers): (&str, usize),
+        second: &Second,
+        memory: usize,
+        now: Instant,
+    ) {
+        if second.timeouts > MAX_TIMEOUTS * peers as u32 {
             self.violated(
                 now,
-                format!("{machine} wants to be woken more than {MAX_TIMEOUTS} times a second"),
+                format!("{machine} wants to be woken more than {MAX_TIMEOUTS} times a second for each peer"),
             );
         }
-        if second.events > MAX_EVENTS {
+        if second.events > MAX_EVENTS * peers as u32 {
             self.violated(
                 now,
-                format!("{machine} reports more than {MAX_EVENTS} events a second"),
+                format!("{machine} reports more than {MAX_EVENTS} events a second for each peer"),
             );
         }
-        if second.sent > MAX_OWN_BYTES + MAX_AMPLIFICATION * (second.taken + second.taken_before) {
+        let own = MAX_OWN_BYTES * peers as u64;
+        if second.sent > own + MAX_AMPLIFICATION * (second.taken + second.taken_before) {
             let (sent, taken) = (second.sent, second.taken);
             self.violated(
                 now,
                 format!("{machine} sends {sent} bytes a second, taking {taken}"),
             );
         }
-        if memory > MAX_MEMORY {
+        if memory > MAX_MEMORY * peers {
             self.violated(now, format!("{machine} holds {memory} bytes"));
         }
     }

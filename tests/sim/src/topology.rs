@@ -1,8 +1,8 @@
-//! Two machines and the lines between them, set up in one call.
+//! Machines and the lines between them, set up in one call.
 
 use std::net::SocketAddr;
 
-use node::{Endpoint, Mode, PortVlans, PrivateKey, RoleCode, UplinkId};
+use node::{Endpoint, Mode, PathState, PortVlans, PrivateKey, RoleCode, UplinkId};
 use rand::Rng as _;
 
 use crate::{
@@ -123,4 +123,71 @@ fn machine(world: &mut World, spec: &PairSpec, host: usize) -> Host {
         generation: 0,
     };
     Host::new(recipe, uplinks.map(socket).collect())
+}
+
+/// A world with machine 0 in the middle and `spokes` around it (at most 250), switched off: each dials the one in the middle
+/// over every line, which does not dial. Line `n` of each joins its uplink `n` to the same one in the middle.
+#[must_use]
+pub fn star(seed: u64, spokes: usize, lines: &[Shape]) -> World {
+    let mut world = World::new(seed);
+    for host in 0..=spokes {
+        let machine = machine_of_star(&mut world, spokes, host, lines.len() as u8);
+        world.add_host(machine);
+    }
+    for (spoke, (uplink, &shape)) in
+        (1..=spokes).flat_map(|spoke| (0..).zip(lines).map(move |line| (spoke, line)))
+    {
+        world
+            .lines
+            .push(Line::new([(0, uplink), (spoke, uplink)], shape));
+    }
+    world
+}
+
+fn machine_of_star(world: &mut World, spokes: usize, host: usize, uplinks: u8) -> Host {
+    let dialled = (0..uplinks).map(|uplink| Endpoint {
+        uplink: Some(UplinkId(uplink)),
+        address: address(0, uplink, 0, false),
+    });
+    let peer = |machine, endpoints| PeerRecipe {
+        machine,
+        mode: Mode::Failover,
+        endpoints,
+    };
+    let mut key = [0; 32];
+    world.rng.fill_bytes(&mut key);
+    let recipe = Recipe {
+        name: format!("m{host}"),
+        private_key: PrivateKey::from_bytes(key),
+        roles: vec![RoleCode::default(); usize::from(uplinks)],
+        peers: match host {
+            0 => (1..=spokes).map(|spoke| peer(spoke, Vec::new())).collect(),
+            _ => vec![peer(0, dialled.collect())],
+        },
+        ports: vec![PortVlans::Transparent],
+        port_mtu: 1500,
+    };
+    let socket = |uplink| Socket {
+        address: address(host, uplink, 0, false),
+        present: true,
+        mtu: 1500,
+        nat: None,
+        generation: 0,
+    };
+    Host::new(recipe, (0..uplinks).map(socket).collect())
+}
+
+/// Whether in a star every peer has a path up over every line, at both ends.
+#[must_use]
+pub fn all_connected(world: &World) -> bool {
+    let whole = |host: usize| {
+        let lines = world.hosts[host].sockets.len();
+        let snapshot = world.snapshot(host)?;
+        let mut peers = snapshot.peers.iter();
+        Some(peers.all(|peer| {
+            let up = peer.paths.iter().filter(|p| p.state == PathState::Up);
+            peer.up && up.count() == lines
+        }))
+    };
+    (0..world.hosts.len()).all(|host| whole(host) == Some(true))
 }

@@ -144,8 +144,8 @@ impl World {
         }
         let host = &mut self.hosts[at];
         host.datagrams.sent = datagrams;
-        self.checks
-            .bounded(&host.recipe.name, &host.second, memory, self.now);
+        let who = (host.recipe.name.as_str(), host.recipe.peers.len());
+        self.checks.bounded(who, &host.second, memory, self.now);
         self.set_alarm(at);
     }
 
