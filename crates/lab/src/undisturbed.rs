@@ -103,7 +103,10 @@ mod tests {
                 made += 1;
                 verdicts[number - 1]
             };
-            let (last, verdict, _) = measure("a test", attempt, |verdict, _| *verdict);
+            let (last, verdict, _) =
+                measure("only a test of trying again", attempt, |verdict, _| {
+                    *verdict
+                });
             assert_eq!((made, Some(&last)), (tries, verdicts.last()));
             assert_eq!(last, verdict);
         }
@@ -122,12 +125,5 @@ mod tests {
             });
         }));
         assert_eq!((missed.is_err(), tries), (true, 1));
-        // Any machine has stood still for no time at all.
-        let mut tries = 0;
-        timed("not a test that matters", Duration::ZERO, || {
-            tries += 1;
-            panic!("missed");
-        });
-        assert_eq!(tries, TRIES);
     }
 }
