@@ -96,7 +96,7 @@ pub struct FairQueue {
     items: usize,
     bytes: u32,
     law: Law,
-    /// A random odd multiplier and addend: multiply-shift, whose collisions nobody can aim at without knowing them.
+    /// A random multiplier and addend: multiply-shift, whose collisions nobody can aim at without knowing them.
     hash: (u64, u64),
     slab: Slab,
     flows: Box<[Flow]>,
@@ -121,7 +121,7 @@ impl FairQueue {
                 interval: limits.interval.min(Duration::from_secs(10)),
                 mtu: quantum,
             },
-            hash: (scramble(hash_secret) | 1, scramble(!hash_secret)),
+            hash: (scramble(hash_secret, 1), scramble(hash_secret, 2)),
             // One more: an item is appended before another gives way.
             slab: Slab::new(items + 1),
             flows: (0..flows).map(|_| Flow::default()).collect(),
@@ -227,9 +227,13 @@ impl FairQueue {
     }
 }
 
-/// Spreads a secret over all bits, even one of few (the finaliser of SplitMix64).
-const fn scramble(word: u64) -> u64 {
+/// The nth word of a secret, its bits spread even if it has few (SplitMix64).
+const fn scramble(secret: u64, nth: u64) -> u64 {
+    let word = secret.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ word >> 31
 }
+
+#[cfg(test)]
+mod tests;

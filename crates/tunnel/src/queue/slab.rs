@@ -59,6 +59,11 @@ impl Slab {
         self.used
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.nodes.capacity()
+    }
+
     /// Puts an item behind the others of its flow.
     pub(super) fn append(&mut self, fifo: &mut Fifo, item: Item, since: Instant) {
         let node = Node {
