@@ -106,7 +106,7 @@ pub struct FairQueue {
 }
 
 impl FairQueue {
-    /// An empty queue; everything that it will ever need is allocated here (by default 200 KiB). `hash_secret`: from the
+    /// An empty queue; everything that it will ever need is allocated here (by default 160 KiB). `hash_secret`: from the
     /// caller's generator, so that nobody can choose flows that share a bucket with somebody else's.
     #[must_use]
     pub fn new(limits: QueueLimits, hash_secret: u64) -> Self {

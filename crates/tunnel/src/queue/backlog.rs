@@ -57,8 +57,8 @@ impl Backlog {
         self.bytes[usize::from(flow)] -= bytes;
     }
 
-    /// The flow with most bytes, or one that was it and still has at least half of that and no less than 16 quanta less.
-    /// The latter is why a full queue does not look at all flows for each item: it takes a run of items from one flow, as
+    /// The flow with most bytes, or the one that was it last, while it has at least half as many and is within 16 quanta
+    /// of them. The latter is why a full queue does not look at all flows for each item: it takes a run of items from one flow, as
     /// RFC 8290 §4.1.2 suggests, yet spares the small.
     pub(super) fn fattest(&mut self) -> u16 {
         let enough = (self.others / 2)
