@@ -207,6 +207,21 @@ fn debts_end_when_the_queue_is_empty() {
     assert_eq!(bench.pop_flows(1), [one]);
 }
 
+#[test]
+fn a_round_that_lost_its_flows_to_the_bound_does_not_turn_the_wheel_round() {
+    let mut turns = Turns::new(3, 64);
+    (0..3).for_each(|flow| turns.join(flow));
+    // Each is 63 rounds in debt, the most that is repaid in one step.
+    let serve = |turns: &mut Turns| {
+        let flow = turns.next().expect("somebody waits");
+        turns.charge(flow, 63 * 64, true);
+        flow
+    };
+    assert_eq!([(); 5].map(|()| serve(&mut turns)), [0, 1, 2, 0, 1]);
+    turns.leave(2);
+    assert_eq!([(); 6].map(|()| serve(&mut turns)), [0, 1, 0, 1, 0, 1]);
+}
+
 // The bound.
 
 #[test]
