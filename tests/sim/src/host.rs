@@ -32,6 +32,20 @@ pub struct Socket {
     pub generation: u8,
 }
 
+impl Socket {
+    /// One that is there, at this address, with nothing before it.
+    #[must_use]
+    pub const fn plain(address: SocketAddr, mtu: u16) -> Self {
+        Self {
+            address,
+            present: true,
+            mtu,
+            nat: None,
+            generation: 0,
+        }
+    }
+}
+
 /// Another machine, as this one is configured.
 #[derive(Clone, Debug)]
 pub struct PeerRecipe {

@@ -29,13 +29,7 @@ fn machine(host: usize, peers: &[usize], places: &[u8]) -> Host {
         ports: vec![PortVlans::Transparent],
         port_mtu: 1500,
     };
-    let socket = |uplink| Socket {
-        address: address(host, uplink, 0, false),
-        present: true,
-        mtu: 1500,
-        nat: None,
-        generation: 0,
-    };
+    let socket = |uplink| Socket::plain(address(host, uplink, 0, false), 1500);
     Host::new(recipe, (0..peers.len() as u8).map(socket).collect())
 }
 

@@ -93,10 +93,7 @@ fn and_under_a_flood_of_initiations() {
     let took = connected(&mut world);
     assert!(took.is_some_and(|took| took <= GOAL), "{took:?}");
     world.run(secs(6));
-    // The rest was asked for a cookie.
+    // Until the load was noticed; the others were asked for a cookie.
     let read = refused(&world, "bad-handshake");
-    assert!(
-        (500..=500 * 6).contains(&read),
-        "{read} of 20,000 were read"
-    );
+    assert!((1..=500).contains(&read), "{read} of 20,000 were read");
 }
