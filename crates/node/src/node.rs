@@ -11,8 +11,8 @@ use bridge::{
 };
 use rand::Rng as _;
 use tunnel::{
-    Arrival, Command, Endpoint, Event, PathOp, Peer, PeerConfig, UplinkConfig,
-    UplinkId, UplinkState,
+    Arrival, Command, Endpoint, Event, PathOp, Peer, PeerConfig, UplinkConfig, UplinkId,
+    UplinkState,
     crypto::{ForwardSecretRng, Gate, PrivateKey, PublicKey, Responder, Verdict},
 };
 use wire::{

