@@ -20,10 +20,12 @@ pub use tunnel::{
     Arrival, DatagramSink, Endpoint, Event, Mode, PathOp, PathSnapshot, PathState, PeerSnapshot,
     Target, UplinkId, UplinkState,
     crypto::{NULL_CIPHER, PresharedKey, PrivateKey, PublicKey},
+    queue,
 };
 pub use wire::{
     control::{Role, RoleCode},
     ethernet::Mac,
+    flow::flow_hash,
     vlan::{VlanId, VlanSet},
     vnet::{GsoKind, VnetHeader},
 };

@@ -129,6 +129,8 @@ impl Backend {
             ("socket-unreachable", stats.unreachable),
             ("socket-foreign-address", stats.foreign),
             ("tap-refused", stats.tap_refused),
+            ("ingress-full", stats.waiting.overflow_drops),
+            ("ingress-delay", stats.waiting.codel_drops),
         ] {
             if count > 0 {
                 drops.insert(reason.to_owned(), count);

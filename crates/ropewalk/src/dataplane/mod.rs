@@ -3,6 +3,7 @@
 //! The control thread talks to it through a bounded channel of [`Request`]s and a wake-up; events come back through a
 //! bounded one too.
 
+mod ingress;
 mod lines;
 mod run;
 mod sinks;
@@ -124,11 +125,14 @@ pub fn start(
         requests,
         waker: waker.clone(),
     };
+    let mut secret = [0; 8];
+    getrandom::fill(&mut secret).map_err(std::io::Error::other)?;
+    let secret = u64::from_ne_bytes(secret);
     let thread = std::thread::Builder::new()
         .name("data".into())
         .spawn(move || {
             sys::thread::precise_timers()?;
-            run::Loop::new(node, taps, inbox, waker, events)?.run()
+            run::Loop::new(node, taps, inbox, waker, events, secret)?.run()
         })?;
     Ok((handle, thread))
 }

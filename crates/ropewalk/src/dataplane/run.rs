@@ -17,15 +17,19 @@ use tokio::sync::mpsc;
 
 use super::{
     Request, Snapshot,
+    ingress::Ingress,
     lines::Lines,
-    sinks::{Outbox, Ports},
+    sinks::{NO_OFFLOAD, Outbox, Ports},
 };
 
 /// Frames read from one TAP, and receive calls made on one socket, in a wake-up: a flood on one must not starve the rest.
 const FRAMES_PER_WAKE: usize = 128;
 const RECEIVES_PER_WAKE: usize = 16;
-/// As much of it: super-frames have up to 64 KiB each.
+/// As many bytes are sent, or received from one socket, in a wake-up: about a millisecond's work. What more a TAP has waits in
+/// fair turns.
 const BYTES_PER_WAKE: usize = 512 << 10;
+/// Frames taken from one TAP to wait, in a wake-up.
+const WAITING_PER_WAKE: usize = 1024;
 /// Descriptors served in a wake-up; others stay ready.
 const MAX_READY: usize = 64;
 /// Wait at most this long, so that a stuck clock shows.
@@ -51,6 +55,7 @@ pub(super) struct Loop {
     clock: Clock,
     receive: Receive,
     frame: Vec<u8>,
+    ingress: Ingress,
 }
 
 /// Buffers of one receive call.
@@ -71,6 +76,7 @@ impl Loop {
         inbox: Receiver<Request>,
         waker: Waker,
         events_out: mpsc::Sender<NodeEvent>,
+        secret: u64,
     ) -> io::Result<Self> {
         let clock = Clock::new();
         let poller = Poller::new()?;
@@ -93,6 +99,7 @@ impl Loop {
                 metas: vec![Meta::default(); BATCH_SIZE],
             },
             frame: vec![0; FRAME_BUFFER],
+            ingress: Ingress::new(secret),
             node,
         })
     }
@@ -104,7 +111,11 @@ impl Loop {
         loop {
             let before = self.clock.now();
             let due = self.node.poll_timeout(before);
-            let wait = due.map_or(LONGEST_WAIT, |due| due.saturating_duration_since(before));
+            let wait = match due {
+                _ if !self.ingress.is_empty() => Duration::ZERO,
+                Some(due) => due.saturating_duration_since(before),
+                None => LONGEST_WAIT,
+            };
             self.poller.wait(&mut ready, Some(wait.min(LONGEST_WAIT)))?;
             let now = self.clock.now();
             self.outbox.begin(now);
@@ -114,12 +125,14 @@ impl Loop {
             for &token in tokens.iter().filter(|&&token| token < TAP_BASE) {
                 self.read_socket(token, now);
             }
+            let mut budget = BYTES_PER_WAKE;
             for &token in tokens
                 .iter()
                 .filter(|&&token| (TAP_BASE..WAKER).contains(&token))
             {
-                self.read_tap((token - TAP_BASE) as usize, now)?;
+                self.read_tap((token - TAP_BASE) as usize, &mut budget, now)?;
             }
+            self.serve_waiting(budget, now);
             if tokens.contains(&WAKER) && matches!(self.serve(now), Next::End) {
                 self.outbox.flush();
                 return Ok(());
@@ -144,46 +157,85 @@ impl Loop {
         }
     }
 
-    /// Reads what the TAP has, within bounds.
+    /// Reads what the TAP has, within bounds. While nothing waits, it is sent at once, up to `budget` bytes; the rest waits.
     ///
     /// # Errors
     /// When the device is gone: only a new start brings it back.
-    fn read_tap(&mut self, at: usize, now: Instant) -> anyhow::Result<()> {
-        let (offloads, mut bytes) = (self.ports.taps[at].vnet(), 0);
-        for _ in 0..FRAMES_PER_WAKE {
-            let len = match self.ports.taps[at].read(&mut self.frame) {
-                Ok(len) => len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Switched off: nothing to read either.
-                Err(error) if error.raw_os_error() == Some(EIO) => return Ok(()),
-                Err(error) => {
-                    let name = self.ports.taps[at].name();
-                    return Err(anyhow::anyhow!(
-                        "the device of port {name} is gone: {error}"
-                    ));
-                }
+    fn read_tap(&mut self, at: usize, budget: &mut usize, now: Instant) -> anyhow::Result<()> {
+        let header = if self.ports.taps[at].vnet() {
+            NO_OFFLOAD.len()
+        } else {
+            0
+        };
+        let port = PortIndex(at as u16);
+        let (mut direct, mut waiting) = (FRAMES_PER_WAKE, WAITING_PER_WAKE);
+        while waiting > 0 {
+            let Some(len) = self.read_frame(at)? else {
+                break;
             };
+            let read = &self.frame[..len];
+            if direct == 0 || *budget == 0 || !self.ingress.is_empty() {
+                self.ingress.push(port, header, read, now);
+                waiting -= 1;
+                continue;
+            }
+            direct -= 1;
+            *budget = budget.saturating_sub(len);
             let mut io = Io {
                 datagrams: &mut self.outbox,
                 frames: &mut self.ports,
             };
-            let (port, read) = (PortIndex(at as u16), &self.frame[..len]);
-            if offloads {
-                self.node.handle_record(port, read, now, &mut io);
-            } else {
-                self.node.handle_frame(port, read, now, &mut io);
-            }
-            bytes += len;
-            if bytes >= BYTES_PER_WAKE {
-                break;
-            }
+            pass(&mut self.node, port, header > 0, read, now, &mut io);
         }
         Ok(())
     }
 
+    /// The length of the next frame of a TAP, now in `self.frame`; `None`: there is none.
+    fn read_frame(&mut self, at: usize) -> anyhow::Result<Option<usize>> {
+        loop {
+            return match self.ports.taps[at].read(&mut self.frame) {
+                Ok(len) => Ok(Some(len)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Switched off: nothing to read either.
+                Err(error) if error.raw_os_error() == Some(EIO) => Ok(None),
+                Err(error) => {
+                    let name = self.ports.taps[at].name();
+                    Err(anyhow::anyhow!(
+                        "the device of port {name} is gone: {error}"
+                    ))
+                }
+            };
+        }
+    }
+
+    /// Sends what waits, up to `budget` bytes.
+    fn serve_waiting(&mut self, mut budget: usize, now: Instant) {
+        let Self {
+            ingress,
+            node,
+            outbox,
+            ports,
+            ..
+        } = self;
+        while budget > 0 {
+            let mut io = Io {
+                datagrams: outbox,
+                frames: ports,
+            };
+            let sent = ingress.pop(now, |port, header, read| {
+                pass(node, port, header, read, now, &mut io);
+            });
+            let Some(sent) = sent else {
+                break;
+            };
+            budget = budget.saturating_sub(sent);
+        }
+    }
+
     fn read_socket(&mut self, token: u64, now: Instant) {
         let (uplink, at) = (UplinkId((token >> 8) as u8), (token & 0xff) as usize);
+        let mut budget = BYTES_PER_WAKE;
         for _ in 0..RECEIVES_PER_WAKE {
             let filled = {
                 let line = self.outbox.lines.get(uplink);
@@ -198,7 +250,15 @@ impl Loop {
                 socket.recv(&mut slices, &mut self.receive.metas)
             };
             match filled {
-                Ok(count) => self.take_received(uplink, count, now),
+                Ok(count) => {
+                    let metas = self.receive.metas[..count].iter();
+                    let bytes: usize = metas.map(|meta| meta.len).sum();
+                    self.take_received(uplink, count, now);
+                    budget = budget.saturating_sub(bytes);
+                    if budget == 0 {
+                        return;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // An error queued for an earlier datagram (port unreachable, say): read on.
                 Err(_) => {}
@@ -259,6 +319,7 @@ impl Loop {
             Request::Status(answer) => {
                 let mut stats = self.outbox.stats.clone();
                 stats.tap_refused = self.ports.refused;
+                stats.waiting = self.ingress.counters();
                 let node = self.node.snapshot(now);
                 let _ = answer.send(Snapshot {
                     node,
@@ -327,5 +388,21 @@ impl Loop {
                 return; // nobody reads fast enough: the snapshot still tells the truth
             }
         }
+    }
+}
+
+/// Hands what a port received to the node: a frame, or with `header` a virtio-net header and what it describes.
+fn pass(
+    node: &mut Node,
+    port: PortIndex,
+    header: bool,
+    read: &[u8],
+    now: Instant,
+    io: &mut Io<'_>,
+) {
+    if header {
+        node.handle_record(port, read, now, io);
+    } else {
+        node.handle_frame(port, read, now, io);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use node::{DatagramSink, FrameSink, GsoKind, PortIndex, Target, VnetHeader};
+use node::{DatagramSink, FrameSink, GsoKind, PortIndex, Target, VnetHeader, queue::QueueCounters};
 use sys::{Tap, udp::SendFailure};
 
 use super::lines::Lines;
@@ -11,7 +11,7 @@ use super::lines::Lines;
 const MAX_SEGMENTS: usize = 64;
 const MAX_BATCH_BYTES: usize = 64_768;
 /// The virtio-net header of a frame that leaves nothing to its receiver.
-const NO_OFFLOAD: [u8; 12] = [0; 12];
+pub(super) const NO_OFFLOAD: [u8; 12] = [0; 12];
 /// Batches open at once: one per path in use, usually.
 const MAX_BATCHES: usize = 8;
 
@@ -26,6 +26,8 @@ pub struct SendStats {
     pub unreachable: u64,
     /// Batches of datagrams that came to another uplink's address.
     pub foreign: u64,
+    /// What waited to be sent.
+    pub waiting: QueueCounters,
     /// Frames that a TAP did not take.
     pub tap_refused: u64,
     /// The last failure: where to, what, when.

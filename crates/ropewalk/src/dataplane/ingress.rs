@@ -1,0 +1,181 @@
+//! What the TAP devices gave and this thread has not come to yet: taken from the kernel at once, and served in fair turns.
+//!
+//! A queue in the kernel would make every frame wait for all before it. Here one that is alone in its flow waits for the frame
+//! in hand. While nothing is waiting, frames do not come this way.
+
+use std::time::Instant;
+
+use node::{
+    PortIndex, flow_hash,
+    queue::{FairQueue, Item, QueueCounters, QueueLimits},
+};
+
+/// Buffers come in sizes of 2 KiB times a power of two; the last is that of a super-frame.
+const SMALLEST: usize = 2 << 10;
+const CLASSES: usize = 7;
+/// Unused buffers of one size that are kept, bytes.
+const MAX_SPARE: usize = 4 << 20;
+
+struct Waiting {
+    port: PortIndex,
+    /// With a virtio-net header of this many bytes in front, or none.
+    header: usize,
+    len: usize,
+    bytes: Vec<u8>,
+}
+
+/// See the module.
+pub(super) struct Ingress {
+    queue: FairQueue,
+    slots: Vec<Option<Waiting>>,
+    free: Vec<u32>,
+    spare: [Vec<Vec<u8>>; CLASSES],
+}
+
+impl Ingress {
+    /// `secret` is random, so that nobody can choose flows that share a turn with somebody else's.
+    pub(super) fn new(secret: u64) -> Self {
+        Self {
+            queue: FairQueue::new(QueueLimits::default(), secret),
+            slots: Vec::new(),
+            free: Vec::new(),
+            spare: Default::default(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Frames dropped so far, and how long the others stayed at most.
+    pub(super) fn counters(&self) -> QueueCounters {
+        self.queue.counters()
+    }
+
+    /// Takes a frame, behind a virtio-net header of `header` bytes, that came from `port`; older ones go when there is no room.
+    pub(super) fn push(&mut self, port: PortIndex, header: usize, read: &[u8], now: Instant) {
+        let mut bytes = self.buffer(read.len());
+        bytes[..read.len()].copy_from_slice(read);
+        let waiting = Waiting {
+            port,
+            header,
+            len: read.len(),
+            bytes,
+        };
+        let handle = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        self.slots[handle as usize] = Some(waiting);
+        let item = Item {
+            handle,
+            len: read.len() as u32,
+            flow: flow_hash(&read[header.min(read.len())..]),
+        };
+        let Self {
+            queue,
+            slots,
+            free,
+            spare,
+        } = self;
+        queue.push(item, now, &mut |gone| {
+            release(slots, free, spare, gone.handle);
+        });
+    }
+
+    /// Hands the next frame to `each`: port, whether it has a virtio-net header, and bytes. Returns how many bytes it had, or
+    /// `None`, when nothing waits.
+    pub(super) fn pop(
+        &mut self,
+        now: Instant,
+        each: impl FnOnce(PortIndex, bool, &[u8]),
+    ) -> Option<usize> {
+        let Self {
+            queue,
+            slots,
+            free,
+            spare,
+        } = self;
+        let item = queue.pop(now, &mut |gone| release(slots, free, spare, gone.handle))?;
+        if let Some(waiting) = slots.get(item.handle as usize).and_then(Option::as_ref) {
+            each(
+                waiting.port,
+                waiting.header > 0,
+                &waiting.bytes[..waiting.len],
+            );
+        }
+        release(slots, free, spare, item.handle);
+        Some(item.len as usize)
+    }
+
+    fn buffer(&mut self, len: usize) -> Vec<u8> {
+        let class = class_of(len);
+        let spare = self.spare.get_mut(class).and_then(Vec::pop);
+        spare.unwrap_or_else(|| vec![0; (SMALLEST << class).max(len)])
+    }
+}
+
+fn class_of(len: usize) -> usize {
+    let class = len.div_ceil(SMALLEST).next_power_of_two().ilog2();
+    (class as usize).min(CLASSES - 1)
+}
+
+fn release(
+    slots: &mut [Option<Waiting>],
+    free: &mut Vec<u32>,
+    spare: &mut [Vec<Vec<u8>>; CLASSES],
+    handle: u32,
+) {
+    let Some(waiting) = slots.get_mut(handle as usize).and_then(Option::take) else {
+        return;
+    };
+    free.push(handle);
+    let spare = &mut spare[class_of(waiting.bytes.len())];
+    if (spare.len() + 1) * waiting.bytes.len() <= MAX_SPARE {
+        spare.push(waiting.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // only differences to it are used
+    fn what_goes_in_comes_out_whole_and_buffers_are_used_again() {
+        let (mut ingress, now) = (Ingress::new(1), Instant::now());
+        for round in 0..3u8 {
+            let sizes = [60, 2048, 2049, 9000, 40_000, 65_547, 65_570];
+            for (port, len) in sizes.into_iter().enumerate() {
+                let frame = vec![round; len];
+                ingress.push(PortIndex(port as u16), 12, &frame, now);
+            }
+            let mut seen = Vec::new();
+            while let Some(bytes) = ingress.pop(now, |port, header, read| {
+                assert!(header && read.iter().all(|&byte| byte == round));
+                assert_eq!(read.len(), sizes[usize::from(port.0)]);
+                seen.push(port.0);
+            }) {
+                assert!(bytes >= 60);
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
+            assert!(ingress.is_empty());
+        }
+        assert_eq!(ingress.slots.len(), 7);
+        assert_eq!(ingress.spare.iter().map(Vec::len).sum::<usize>(), 7);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // only differences to it are used
+    fn memory_is_bounded() {
+        let (mut ingress, now) = (Ingress::new(1), Instant::now());
+        for n in 0..10_000u32 {
+            let len = 60 + (n as usize * 7919) % 65_000;
+            ingress.push(PortIndex(0), 0, &vec![n as u8; len], now);
+        }
+        let held: usize = ingress.slots.iter().flatten().map(|w| w.bytes.len()).sum();
+        assert!(held <= 2 * (4 << 20) + (128 << 10), "{held}");
+        assert!(ingress.counters().overflow_drops > 9_000);
+    }
+}
