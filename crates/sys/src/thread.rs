@@ -31,17 +31,6 @@ pub fn pin(cpu: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &only)?)
 }
 
-/// Lets the calling thread run before ordinary ones: at this nice value (-20 to 19), or a lower one that it has already. Takes
-/// CAP_SYS_NICE.
-pub fn prefer(nice: i32) -> io::Result<()> {
-    // On Linux a nice value belongs to a thread, and 0 is the calling one.
-    let present = rustix::process::getpriority_process(None)?;
-    if present > nice {
-        rustix::process::setpriority_process(None, nice)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

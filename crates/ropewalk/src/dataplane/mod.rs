@@ -24,9 +24,6 @@ pub use sinks::SendStats;
 /// Requests that may wait for the data thread.
 const MAX_REQUESTS: usize = 256;
 
-/// How the data thread is preferred to ordinary programs, as a nice value.
-const NICE: i32 = -10;
-
 /// What the control thread asks of the data thread.
 pub enum Request {
     /// A snapshot of everything.
@@ -135,11 +132,6 @@ pub fn start(
         .name("data".into())
         .spawn(move || {
             sys::thread::precise_timers()?;
-            // Whether a line is silent, and how long a frame waits, must not depend on who else wants the processor. Without the
-            // privilege it does.
-            if let Err(error) = sys::thread::prefer(NICE) {
-                tracing::debug!(%error, "the data thread runs at ordinary priority");
-            }
             run::Loop::new(node, taps, inbox, waker, events, secret)?.run()
         })?;
     Ok((handle, thread))
