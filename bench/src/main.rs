@@ -20,6 +20,7 @@ mod process;
 mod programs;
 mod relay;
 mod report;
+mod scale;
 mod scene;
 mod throughput;
 mod workers;
@@ -40,6 +41,8 @@ struct Options {
 enum Command {
     /// Throughput, packet rate, round trips, processor time and memory, of all contestants in turn.
     Throughput(throughput::Options),
+    /// Many peers and many addresses: time to connect, memory, throughput beside a single peer.
+    Scale(scale::Options),
     /// The baseline: one frame per read, one datagram per frame. Started by the bench itself.
     #[command(hide = true)]
     Forward(forwarder::Options),
@@ -48,6 +51,7 @@ enum Command {
 fn main() -> Result<ExitCode> {
     match Options::parse().command {
         Command::Throughput(options) => throughput::run(&options),
+        Command::Scale(options) => scale::run(&options),
         Command::Forward(options) => forwarder::run(&options),
     }
 }

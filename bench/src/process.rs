@@ -71,8 +71,17 @@ impl Process {
 
     /// The most memory it has had so far, bytes (`VmHWM`).
     pub(crate) fn memory(&self) -> Result<u64> {
+        self.size("VmHWM:")
+    }
+
+    /// The memory it has now, bytes (`VmRSS`).
+    pub(crate) fn resident(&self) -> Result<u64> {
+        self.size("VmRSS:")
+    }
+
+    fn size(&self, key: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        parse_memory(&status, "VmHWM:").context("/proc/PID/status has no VmHWM")
+        parse_memory(&status, key).with_context(|| format!("/proc/PID/status has no {key}"))
     }
 }
 

@@ -42,7 +42,18 @@ fn cargo(target: &Path, flag: Option<&str>) -> Result<PathBuf> {
         // It would come before.
         command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     }
-    let status = command.status().context("run cargo")?;
+    // What Cargo told us about our own package is not about that one; some build scripts look.
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    });
+    for name in ours {
+        command.env_remove(name);
+    }
+    // From here, the main thread: then it ends when this program is killed.
+    let here = sys::Netns::current()?;
+    let mut cargo = here.spawn_bound(command).context("run cargo")?;
+    let status = cargo.wait()?;
     ensure!(status.success(), "the program does not build: {status}");
     Ok(target.join("release/ropewalk"))
 }
