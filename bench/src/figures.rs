@@ -20,6 +20,8 @@ pub(crate) enum Metric {
     ReceiverCpu,
     /// Packets of 64 bytes of UDP payload that arrive, per second.
     Packets,
+    /// Packets that were offered at the same time, per second.
+    Offered,
     /// Round trip with nothing else going on, seconds: the median.
     IdleRtt,
     /// Ninety-nine of a hundred are not longer.

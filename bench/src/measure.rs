@@ -37,7 +37,7 @@ pub(crate) fn all(bench: &Bench, scene: &Scene, running: &mut Running) -> Result
     figures.insert(Metric::LoadRtt, loaded.p50.as_secs_f64());
     figures.insert(Metric::LoadRttP99, loaded.p99.as_secs_f64());
     drop(load);
-    figures.insert(Metric::Packets, packets(bench, scene)?);
+    figures.extend(packets(bench, scene)?);
     running.check()?;
     figures.extend(memory(running)?);
     Ok(figures)
@@ -117,10 +117,16 @@ fn round_trips(bench: &Bench, scene: &Scene) -> Result<EchoReport> {
     Ok(report)
 }
 
-fn packets(bench: &Bench, scene: &Scene) -> Result<f64> {
+fn packets(bench: &Bench, scene: &Scene) -> Result<Figures> {
     let flood = Flood::start(&scene.hosts, inner(End::B), bench.pin)?;
     bench.sleep(WARM_UP)?;
-    rate(bench, || flood.received())
+    let (began, before) = (Instant::now(), flood.sent());
+    let received = rate(bench, || flood.received())?;
+    let sent = (flood.sent() - before) as f64 / began.elapsed().as_secs_f64();
+    Ok(Figures::from([
+        (Metric::Packets, received),
+        (Metric::Offered, sent),
+    ]))
 }
 
 /// The most memory of either end; nothing where there is no process.

@@ -25,6 +25,7 @@ const RECV_BUFFER: usize = 8 << 20;
 /// Packets from A to B, until dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Flood {
+    sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
     workers: Workers,
 }
@@ -51,11 +52,17 @@ impl Flood {
             // Only the set-up can fail, and then nothing is counted: the row says so.
             let _ = receive(&receiver, &count, stop);
         });
+        let count = flood.sent.clone();
         flood.workers.spawn(move |stop| {
             pin.apply(End::A);
-            send(&sender, stop);
+            send(&sender, &count, stop);
         });
         Ok(flood)
+    }
+
+    /// Packets that the sender's kernel has taken so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Packets received so far.
@@ -64,7 +71,7 @@ impl Flood {
     }
 }
 
-fn send(socket: &UdpSocket, stop: &AtomicBool) {
+fn send(socket: &UdpSocket, count: &AtomicU64, stop: &AtomicBool) {
     let packet = [0x5a; PAYLOAD];
     let slices = [IoSlice::new(&packet)];
     let mut controls: Vec<SendAncillaryBuffer<'_, '_, '_>> = Vec::new();
@@ -75,7 +82,8 @@ fn send(socket: &UdpSocket, stop: &AtomicBool) {
         .collect();
     while !stop.load(Ordering::Relaxed) {
         // What the kernel has no room for is lost, as offered packets may be.
-        let _ = sendmmsg(socket, &mut messages, SendFlags::empty());
+        let taken = sendmmsg(socket, &mut messages, SendFlags::empty()).unwrap_or(0);
+        count.fetch_add(taken as u64, Ordering::Relaxed);
     }
 }
 

@@ -27,6 +27,7 @@ const COLUMNS: &[Column] = &[
     column("CPU s/GB sender", Metric::SenderCpu, 1.0, 2),
     column("receiver", Metric::ReceiverCpu, 1.0, 2),
     column("64 B kpkt/s", Metric::Packets, 1e3, 1),
+    column("of offered", Metric::Offered, 1e3, 1),
     column("RTT idle µs", Metric::IdleRtt, 1e-6, 0),
     column("p99", Metric::IdleRttP99, 1e-6, 0),
     column("loaded ms", Metric::LoadRtt, 1e-3, 2),
