@@ -9,6 +9,8 @@ use anyhow::{Result, bail};
 use lab::{End, Interrupt};
 use tempfile::TempDir;
 
+use crate::programs;
+
 /// Which processor each end has: its tunnel and its application share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pin {
@@ -85,6 +87,21 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// Builds the program, and the one without encryption if it is wanted; from here on signals
+    /// are noted instead of ending us.
+    pub(crate) fn prepare(pin: Pin, seconds: u64, null_cipher: bool) -> Result<Self> {
+        Ok(Self {
+            ropewalk: programs::build()?,
+            null_cipher: null_cipher.then(programs::build_null_cipher).transpose()?,
+            pin,
+            time: Duration::from_secs(seconds),
+            directory: tempfile::Builder::new()
+                .prefix("ropewalk-bench-")
+                .tempdir()?,
+            interrupt: Interrupt::watch()?,
+        })
+    }
+
     /// The folder for keys and logs.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use lab::End;
 use lab::daemon::Keys;
-use lab::{End, Interrupt};
 use serde_json::{Value, json};
 use sys::Tap;
 use sys::tap::TapOptions;
@@ -18,7 +18,6 @@ use crate::bench::{Bench, Pin};
 use crate::contestant::inner;
 use crate::load::Load;
 use crate::process::Process;
-use crate::programs;
 use crate::scene::{Scene, Topology, device};
 
 /// All peers are up this soon after the gateway's start.
@@ -78,16 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !lab::can_run("the bench") {
         return Ok(ExitCode::FAILURE);
     }
-    let bench = Bench {
-        ropewalk: programs::build()?,
-        null_cipher: None,
-        pin: options.pin,
-        time: Duration::from_secs(options.seconds),
-        directory: tempfile::Builder::new()
-            .prefix("ropewalk-bench-")
-            .tempdir()?,
-        interrupt: Interrupt::watch()?,
-    };
+    let bench = Bench::prepare(options.pin, options.seconds, false)?;
     eprintln!("one peer");
     let few = Gateway::start(&bench, 0)?.measure(&bench, 0)?;
     eprintln!("{} peers, {} addresses", options.peers, options.addresses);

@@ -1,17 +1,16 @@
 //! `throughput`: all contestants in turn, several rounds, one table.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use lab::Interrupt;
 use serde_json::json;
 
 use crate::bench::{Bench, Pin};
 use crate::contestant::{self, Contestant};
 use crate::figures::{Figures, Row, Table};
 use crate::scene::{Scene, Topology};
-use crate::{goals, measure, programs, report};
+use crate::{goals, measure, report};
 
 /// Contestants that are also measured beyond the plain topology.
 const EVERYWHERE: [&str; 2] = ["ropewalk", "openvpn-tls"];
@@ -51,16 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let null_cipher = entries
         .iter()
         .any(|entry| entry.contestant.name == contestant::NULL_CIPHER);
-    let bench = Bench {
-        ropewalk: programs::build()?,
-        null_cipher: null_cipher.then(programs::build_null_cipher).transpose()?,
-        pin: options.pin,
-        time: Duration::from_secs(options.seconds),
-        directory: tempfile::Builder::new()
-            .prefix("ropewalk-bench-")
-            .tempdir()?,
-        interrupt: Interrupt::watch()?,
-    };
+    let bench = Bench::prepare(options.pin, options.seconds, null_cipher)?;
     let mut table = Table {
         rows: entries.iter().map(Entry::row).collect(),
     };
