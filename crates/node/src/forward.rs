@@ -109,7 +109,7 @@ impl<'a> Passing<'a> {
         if len == 0 {
             return None;
         }
-        let mut header = self.shape.map_or(VnetHeader::PLAIN, |shape| shape.header());
+        let mut header = self.header();
         header.shift(len as isize - frame.len() as isize);
         head.copy_from_slice(&header.encode());
         Passing::checked(&scratch[..VNET_LEN + len])

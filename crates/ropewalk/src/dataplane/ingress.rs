@@ -27,6 +27,12 @@ struct Waiting {
 /// See the module.
 pub(super) struct Ingress {
     queue: FairQueue,
+    store: Store,
+}
+
+/// The frames behind the handles of the queue, and buffers for more.
+#[derive(Default)]
+struct Store {
     slots: Vec<Option<Waiting>>,
     free: Vec<u32>,
     spare: [Vec<Vec<u8>>; CLASSES],
@@ -37,9 +43,7 @@ impl Ingress {
     pub(super) fn new(secret: u64) -> Self {
         Self {
             queue: FairQueue::new(QueueLimits::default(), secret),
-            slots: Vec::new(),
-            free: Vec::new(),
-            spare: Default::default(),
+            store: Store::default(),
         }
     }
 
@@ -54,6 +58,38 @@ impl Ingress {
 
     /// Takes a frame, behind a virtio-net header of `header` bytes, that came from `port`; older ones go when there is no room.
     pub(super) fn push(&mut self, port: PortIndex, header: usize, read: &[u8], now: Instant) {
+        let item = Item {
+            handle: self.store.keep(port, header, read),
+            len: read.len() as u32,
+            flow: flow_hash(&read[header.min(read.len())..]),
+        };
+        let Self { queue, store } = self;
+        queue.push(item, now, &mut |gone| store.release(gone.handle));
+    }
+
+    /// Hands the next frame to `each`: port, whether it has a virtio-net header, and bytes. Returns how many bytes it had, or
+    /// `None`, when nothing waits.
+    pub(super) fn pop(
+        &mut self,
+        now: Instant,
+        each: impl FnOnce(PortIndex, bool, &[u8]),
+    ) -> Option<usize> {
+        let Self { queue, store } = self;
+        let item = queue.pop(now, &mut |gone| store.release(gone.handle))?;
+        if let Some(Some(waiting)) = store.slots.get(item.handle as usize) {
+            each(
+                waiting.port,
+                waiting.header > 0,
+                &waiting.bytes[..waiting.len],
+            );
+        }
+        store.release(item.handle);
+        Some(item.len as usize)
+    }
+}
+
+impl Store {
+    fn keep(&mut self, port: PortIndex, header: usize, read: &[u8]) -> u32 {
         let mut bytes = self.buffer(read.len());
         bytes[..read.len()].copy_from_slice(read);
         let waiting = Waiting {
@@ -67,45 +103,7 @@ impl Ingress {
             self.slots.len() as u32 - 1
         });
         self.slots[handle as usize] = Some(waiting);
-        let item = Item {
-            handle,
-            len: read.len() as u32,
-            flow: flow_hash(&read[header.min(read.len())..]),
-        };
-        let Self {
-            queue,
-            slots,
-            free,
-            spare,
-        } = self;
-        queue.push(item, now, &mut |gone| {
-            release(slots, free, spare, gone.handle);
-        });
-    }
-
-    /// Hands the next frame to `each`: port, whether it has a virtio-net header, and bytes. Returns how many bytes it had, or
-    /// `None`, when nothing waits.
-    pub(super) fn pop(
-        &mut self,
-        now: Instant,
-        each: impl FnOnce(PortIndex, bool, &[u8]),
-    ) -> Option<usize> {
-        let Self {
-            queue,
-            slots,
-            free,
-            spare,
-        } = self;
-        let item = queue.pop(now, &mut |gone| release(slots, free, spare, gone.handle))?;
-        if let Some(waiting) = slots.get(item.handle as usize).and_then(Option::as_ref) {
-            each(
-                waiting.port,
-                waiting.header > 0,
-                &waiting.bytes[..waiting.len],
-            );
-        }
-        release(slots, free, spare, item.handle);
-        Some(item.len as usize)
+        handle
     }
 
     fn buffer(&mut self, len: usize) -> Vec<u8> {
@@ -113,27 +111,22 @@ impl Ingress {
         let spare = self.spare.get_mut(class).and_then(Vec::pop);
         spare.unwrap_or_else(|| vec![0; (SMALLEST << class).max(len)])
     }
+
+    fn release(&mut self, handle: u32) {
+        let Some(waiting) = self.slots.get_mut(handle as usize).and_then(Option::take) else {
+            return;
+        };
+        self.free.push(handle);
+        let spare = &mut self.spare[class_of(waiting.bytes.len())];
+        if (spare.len() + 1) * waiting.bytes.len() <= MAX_SPARE {
+            spare.push(waiting.bytes);
+        }
+    }
 }
 
 fn class_of(len: usize) -> usize {
     let class = len.div_ceil(SMALLEST).next_power_of_two().ilog2();
     (class as usize).min(CLASSES - 1)
-}
-
-fn release(
-    slots: &mut [Option<Waiting>],
-    free: &mut Vec<u32>,
-    spare: &mut [Vec<Vec<u8>>; CLASSES],
-    handle: u32,
-) {
-    let Some(waiting) = slots.get_mut(handle as usize).and_then(Option::take) else {
-        return;
-    };
-    free.push(handle);
-    let spare = &mut spare[class_of(waiting.bytes.len())];
-    if (spare.len() + 1) * waiting.bytes.len() <= MAX_SPARE {
-        spare.push(waiting.bytes);
-    }
 }
 
 #[cfg(test)]
@@ -162,8 +155,8 @@ mod tests {
             assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
             assert!(ingress.is_empty());
         }
-        assert_eq!(ingress.slots.len(), 7);
-        assert_eq!(ingress.spare.iter().map(Vec::len).sum::<usize>(), 7);
+        assert_eq!(ingress.store.slots.len(), 7);
+        assert_eq!(ingress.store.spare.iter().map(Vec::len).sum::<usize>(), 7);
     }
 
     #[test]
@@ -174,7 +167,13 @@ mod tests {
             let len = 60 + (n as usize * 7919) % 65_000;
             ingress.push(PortIndex(0), 0, &vec![n as u8; len], now);
         }
-        let held: usize = ingress.slots.iter().flatten().map(|w| w.bytes.len()).sum();
+        let held: usize = ingress
+            .store
+            .slots
+            .iter()
+            .flatten()
+            .map(|w| w.bytes.len())
+            .sum();
         assert!(held <= 2 * (4 << 20) + (128 << 10), "{held}");
         assert!(ingress.counters().overflow_drops > 9_000);
     }

@@ -11,6 +11,7 @@ use sys::{
     Tap, UdpSocket,
     clock::{Clock, wall_unix_nanos},
     poll::{Events, Interest, Poller, Waker},
+    tap::{READ_LEN, VNET_LEN},
     udp::{BATCH_SIZE, Meta, RECV_BUFFER_SIZE},
 };
 use tokio::sync::mpsc;
@@ -19,10 +20,10 @@ use super::{
     Request, Snapshot,
     ingress::Ingress,
     lines::Lines,
-    sinks::{NO_OFFLOAD, Outbox, Ports},
+    sinks::{Outbox, Ports},
 };
 
-/// Frames read from one TAP, and receive calls made on one socket, in a wake-up: a flood on one must not starve the rest.
+/// Frames of one TAP sent at once, and receive calls made on one socket, in a wake-up: a flood on one must not starve the rest.
 const FRAMES_PER_WAKE: usize = 128;
 const RECEIVES_PER_WAKE: usize = 16;
 /// As many bytes are sent, or received from one socket, in a wake-up: about a millisecond's work. What more a TAP has waits in
@@ -34,8 +35,6 @@ const WAITING_PER_WAKE: usize = 1024;
 const MAX_READY: usize = 64;
 /// Wait at most this long, so that a stuck clock shows.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Largest frame a TAP gives: 64 KiB and a header.
-const FRAME_BUFFER: usize = (64 << 10) + 64;
 
 /// What a TAP that is switched off answers.
 const EIO: i32 = 5;
@@ -98,7 +97,7 @@ impl Loop {
                 buffers: std::array::from_fn(|_| vec![0; RECV_BUFFER_SIZE]),
                 metas: vec![Meta::default(); BATCH_SIZE],
             },
-            frame: vec![0; FRAME_BUFFER],
+            frame: vec![0; READ_LEN],
             ingress: Ingress::new(secret),
             node,
         })
@@ -163,7 +162,7 @@ impl Loop {
     /// When the device is gone: only a new start brings it back.
     fn read_tap(&mut self, at: usize, budget: &mut usize, now: Instant) -> anyhow::Result<()> {
         let header = if self.ports.taps[at].vnet() {
-            NO_OFFLOAD.len()
+            VNET_LEN
         } else {
             0
         };

@@ -3,7 +3,7 @@
 use std::{io, time::Instant};
 
 use node::{DatagramSink, FrameSink, GsoKind, PortIndex, Target, VnetHeader, queue::QueueCounters};
-use sys::{Tap, udp::SendFailure};
+use sys::{Tap, tap::VNET_LEN, udp::SendFailure};
 
 use super::lines::Lines;
 
@@ -11,7 +11,7 @@ use super::lines::Lines;
 const MAX_SEGMENTS: usize = 64;
 const MAX_BATCH_BYTES: usize = 64_768;
 /// The virtio-net header of a frame that leaves nothing to its receiver.
-pub(super) const NO_OFFLOAD: [u8; 12] = [0; 12];
+const NO_OFFLOAD: [u8; VNET_LEN] = [0; VNET_LEN];
 /// Batches open at once: one per path in use, usually.
 const MAX_BATCHES: usize = 8;
 

@@ -3,7 +3,7 @@
 //! On a datagram of 1400 bytes both spend nearly all time in AES-GCM itself. aws-lc has code for processors with AVX-512, ring
 //! for those with the 256-bit forms of the AES and carry-less multiplication instructions, where it is 1.6 times as fast.
 
-use std::{fmt, hint::black_box};
+use std::hint::black_box;
 
 use super::{Cipher, aead::TAG_LEN};
 
@@ -107,15 +107,6 @@ impl Engine {
                 opened.map_err(|_| Failed)
             }
         }
-    }
-}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AwsLc(_) => "AwsLc",
-            Self::Ring(_) => "Ring",
-        })
     }
 }
 
