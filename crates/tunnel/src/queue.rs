@@ -4,7 +4,7 @@
 //! a flow that sends little passes by. The queue holds no bytes, has no clock, and allocates nothing once it is made.
 //!
 //! One file per machine: `turns` says whose turn it is, `codel` whether a flow's head is dropped, `backlog` which flow
-//! gives way at the bound, `slab` keeps the order within a flow.
+//! gives way at the bound, `slab` keeps the order within a flow; `store` may keep the bytes.
 //!
 //! Congestion is signalled by dropping alone. Marking instead (ECN, RFC 8290 §4.2) would mean to write into the inner IP
 //! header, and its checksum, of frames that the tunnel otherwise carries unread and unchanged.
@@ -12,6 +12,7 @@
 mod backlog;
 mod codel;
 mod slab;
+mod store;
 mod turns;
 
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use self::{
     slab::{Fifo, Slab},
     turns::Turns,
 };
+
+pub use store::Store;
 
 /// What waits: a frame or a super-frame in a buffer of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +186,12 @@ impl FairQueue {
             }
             return Some(item);
         }
+    }
+
+    /// Sets the standing delay that CoDel tolerates, and for how long it tolerates more (at most 10 s).
+    pub fn set_patience(&mut self, target: Duration, interval: Duration) {
+        self.law.target = target;
+        self.law.interval = interval.min(Duration::from_secs(10));
     }
 
     /// Whether nothing waits.

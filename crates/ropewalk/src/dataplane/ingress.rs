@@ -7,35 +7,19 @@ use std::time::Instant;
 
 use node::{
     PortIndex, flow_hash,
-    queue::{FairQueue, Item, QueueCounters, QueueLimits},
+    queue::{FairQueue, Item, QueueCounters, QueueLimits, Store},
 };
-
-/// Buffers come in sizes of 2 KiB times a power of two; the last is that of a super-frame.
-const SMALLEST: usize = 2 << 10;
-const CLASSES: usize = 7;
-/// Unused buffers of one size that are kept, bytes.
-const MAX_SPARE: usize = 4 << 20;
 
 struct Waiting {
     port: PortIndex,
     /// With a virtio-net header of this many bytes in front, or none.
     header: usize,
-    len: usize,
-    bytes: Vec<u8>,
 }
 
 /// See the module.
 pub(super) struct Ingress {
     queue: FairQueue,
-    store: Store,
-}
-
-/// The frames behind the handles of the queue, and buffers for more.
-#[derive(Default)]
-struct Store {
-    slots: Vec<Option<Waiting>>,
-    free: Vec<u32>,
-    spare: [Vec<Vec<u8>>; CLASSES],
+    store: Store<Waiting>,
 }
 
 impl Ingress {
@@ -59,7 +43,7 @@ impl Ingress {
     /// Takes a frame, behind a virtio-net header of `header` bytes, that came from `port`; older ones go when there is no room.
     pub(super) fn push(&mut self, port: PortIndex, header: usize, read: &[u8], now: Instant) {
         let item = Item {
-            handle: self.store.keep(port, header, read),
+            handle: self.store.keep(Waiting { port, header }, read),
             len: read.len() as u32,
             flow: flow_hash(&read[header.min(read.len())..]),
         };
@@ -76,57 +60,12 @@ impl Ingress {
     ) -> Option<usize> {
         let Self { queue, store } = self;
         let item = queue.pop(now, &mut |gone| store.release(gone.handle))?;
-        if let Some(Some(waiting)) = store.slots.get(item.handle as usize) {
-            each(
-                waiting.port,
-                waiting.header > 0,
-                &waiting.bytes[..waiting.len],
-            );
+        if let Some((waiting, bytes)) = store.get(item.handle) {
+            each(waiting.port, waiting.header > 0, bytes);
         }
         store.release(item.handle);
         Some(item.len as usize)
     }
-}
-
-impl Store {
-    fn keep(&mut self, port: PortIndex, header: usize, read: &[u8]) -> u32 {
-        let mut bytes = self.buffer(read.len());
-        bytes[..read.len()].copy_from_slice(read);
-        let waiting = Waiting {
-            port,
-            header,
-            len: read.len(),
-            bytes,
-        };
-        let handle = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() as u32 - 1
-        });
-        self.slots[handle as usize] = Some(waiting);
-        handle
-    }
-
-    fn buffer(&mut self, len: usize) -> Vec<u8> {
-        let class = class_of(len);
-        let spare = self.spare.get_mut(class).and_then(Vec::pop);
-        spare.unwrap_or_else(|| vec![0; (SMALLEST << class).max(len)])
-    }
-
-    fn release(&mut self, handle: u32) {
-        let Some(waiting) = self.slots.get_mut(handle as usize).and_then(Option::take) else {
-            return;
-        };
-        self.free.push(handle);
-        let spare = &mut self.spare[class_of(waiting.bytes.len())];
-        if (spare.len() + 1) * waiting.bytes.len() <= MAX_SPARE {
-            spare.push(waiting.bytes);
-        }
-    }
-}
-
-fn class_of(len: usize) -> usize {
-    let class = len.div_ceil(SMALLEST).next_power_of_two().ilog2();
-    (class as usize).min(CLASSES - 1)
 }
 
 #[cfg(test)]
@@ -155,8 +94,6 @@ mod tests {
             assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
             assert!(ingress.is_empty());
         }
-        assert_eq!(ingress.store.slots.len(), 7);
-        assert_eq!(ingress.store.spare.iter().map(Vec::len).sum::<usize>(), 7);
     }
 
     #[test]
@@ -167,14 +104,8 @@ mod tests {
             let len = 60 + (n as usize * 7919) % 65_000;
             ingress.push(PortIndex(0), 0, &vec![n as u8; len], now);
         }
-        let held: usize = ingress
-            .store
-            .slots
-            .iter()
-            .flatten()
-            .map(|w| w.bytes.len())
-            .sum();
-        assert!(held <= 2 * (4 << 20) + (128 << 10), "{held}");
+        let held = ingress.store.memory();
+        assert!(held <= 8 * (4 << 20) + (256 << 10), "{held}");
         assert!(ingress.counters().overflow_drops > 9_000);
     }
 }
