@@ -12,8 +12,10 @@ mod assembly;
 pub mod crypto;
 mod dial;
 mod drops;
+mod egress;
 mod estimator;
 mod event;
+mod flows;
 mod history;
 mod inflight;
 mod keyring;
@@ -29,6 +31,7 @@ mod record;
 mod scheduler;
 mod sink;
 mod snapshot;
+mod stripes;
 mod timing;
 mod waiting;
 

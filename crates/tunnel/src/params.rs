@@ -129,6 +129,19 @@ pub const HISTORY_KEEP: Duration = ms(500);
 /// Datagrams in flight on one path whose fate is followed.
 pub const MAX_IN_FLIGHT: usize = 65_536;
 
+/// Whether bulk needs more paths, or fewer, is judged over so long…
+pub const STRIPE_WINDOW: Duration = ms(50);
+/// …another joins after so many windows under pressure…
+pub const STRIPE_JOIN: u32 = 2;
+/// …and the last leaves after so many in which the others would have been enough.
+pub const STRIPE_LEAVE: u32 = 40;
+/// Frames are paced and spread as long as there were two ways to send them within this time.
+pub const STRIPE_LINGER: Duration = ms(30_000);
+/// How long after its last ordered record a flow is kept in order: longer than any record is held.
+pub const ORDER_LINGER: Duration = ms(600);
+/// Parts of records that wait to be sent again.
+pub const MAX_AGAIN: usize = 4096;
+
 /// A changed STATUS is repeated after this until it is acknowledged, then after twice as long, up to a second.
 pub const STATUS_REPEAT: Duration = ms(50);
 
