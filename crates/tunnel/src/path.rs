@@ -10,7 +10,7 @@ use wire::{
     control::{AckHeader, Admin, PathState as WireState, Role, RoleCode, put_ack, put_padding},
     datagram::{HEADER_LEN, Header, OVERHEAD, TAG_LEN},
     payload::{
-        FRAGMENT_PAYLOAD_HEAD, PieceWriter, payload_len, write_fragment_payload, write_payload,
+        PieceWriter, fragment_payload_head, payload_len, write_fragment_payload, write_payload,
     },
 };
 
@@ -240,7 +240,7 @@ impl Path {
             let taken = self
                 .open
                 .pieces
-                .push_part(part.record, vnet, record, offset..to, room);
+                .push_part(part.record, vnet, None, record, offset..to, room);
             if taken > 0 {
                 self.open.carried.push(Carried {
                     offset: offset as u32,
@@ -319,7 +319,7 @@ impl Path {
         sending: &mut Sending<'_>,
     ) -> usize {
         let payload = usize::from(self.mtu.current()) - OVERHEAD;
-        let len = payload - FRAGMENT_PAYLOAD_HEAD;
+        let len = payload - fragment_payload_head(None);
         let Some(left) = part.len().checked_sub(len) else {
             return 0;
         };
@@ -327,7 +327,7 @@ impl Path {
             return 0; // whole: no fragment
         }
         let sent = self.seal_into(self.target(), payload, sending, |body| {
-            write_fragment_payload(body, carried.record, vnet, record, part.start) == len
+            write_fragment_payload(body, carried.record, vnet, None, record, part.start) == len
         });
         let carried = Carried {
             offset: part.start as u32,

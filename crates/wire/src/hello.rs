@@ -26,6 +26,8 @@ pub const CIPHER_CHACHA20_POLY1305: u8 = 2;
 pub const CIPHER_PREFER_AES: u8 = 4;
 /// Capability bit: records may have virtio-net headers, and with them partial checksums.
 pub const CAPABILITY_VNET: u64 = 1;
+/// Capability bit: records may be ordered ([`crate::payload::Order`]).
+pub const CAPABILITY_ORDERED: u64 = 2;
 
 const END: u8 = 0;
 const INSTANCE: u8 = 1;

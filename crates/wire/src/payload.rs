@@ -5,6 +5,7 @@ use crate::malformed::Malformed;
 use crate::reader::{Reader, put_u24};
 use bytes::BufMut;
 use std::ops::Range;
+use std::time::Duration;
 
 /// The longest record a FRAGMENT can name: its total is a 24-bit field.
 pub const MAX_RECORD_LEN: usize = (1 << 24) - 1;
@@ -16,6 +17,8 @@ pub const PIECE_HEAD_LEN: usize = 3;
 pub const SKIP_LEN: usize = 2;
 /// Bytes that FRAGMENT adds to a piece.
 pub const FRAGMENT_LEN: usize = 6;
+/// Bytes that ORDERED adds to a piece.
+pub const ORDER_LEN: usize = 3;
 /// Fewer bytes of a record than this are not worth a fragment's head, unless they are its last.
 pub const MIN_FRAGMENT: usize = 32;
 
@@ -24,6 +27,8 @@ const HAS_RECORDS: u8 = 2;
 const FRAGMENT: u8 = 1;
 const VNET: u8 = 2;
 const SKIP: u8 = 4;
+const ORDERED: u8 = 8;
+const AGAIN: u8 = 16;
 
 /// A payload, split into its two sections.
 #[derive(Clone, Debug)]
@@ -62,6 +67,30 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// What the receiver needs to put a record where it belongs among those of the other paths.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// When the record was first sent: the sender's clock in units of [`Order::TICK`], modulo 2^24.
+    pub sent: u32,
+    /// These bytes were sent before, so that their delay says nothing about the path they came on.
+    pub again: bool,
+}
+
+impl Order {
+    /// The unit of [`sent`](Self::sent); 2^24 of them are 268 s.
+    pub const TICK: Duration = Duration::from_micros(16);
+
+    /// For a record first sent at `clock` on the sender's clock, whose zero is of no interest.
+    #[must_use]
+    pub const fn new(clock: Duration, again: bool) -> Self {
+        let ticks = clock.as_micros() / Self::TICK.as_micros();
+        Self {
+            sent: (ticks & 0xff_ffff) as u32,
+            again,
+        }
+    }
+}
+
 /// A record, or the part of one that a datagram carries.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
@@ -73,6 +102,8 @@ pub struct Piece<'a> {
     pub total: u32,
     /// The record begins with a 12-byte virtio-net header.
     pub vnet: bool,
+    /// The record is ordered: the same `sent` in all its pieces.
+    pub order: Option<Order>,
     /// Bytes `offset .. offset + bytes.len()` of the record, never none.
     pub bytes: &'a [u8],
 }
@@ -104,7 +135,8 @@ impl<'a> Pieces<'a> {
         if len == 0 {
             return Ok(None);
         }
-        if flags & !(FRAGMENT | VNET | SKIP) != 0 {
+        let known = FRAGMENT | VNET | SKIP | ORDERED | AGAIN;
+        if flags & !known != 0 || flags & (ORDERED | AGAIN) == AGAIN {
             return Err(Malformed::UnknownFlags);
         }
         let skip = if flags & SKIP != 0 {
@@ -114,6 +146,13 @@ impl<'a> Pieces<'a> {
         };
         let number = self.next.and_then(|next| next.checked_add(skip.into()));
         let number = number.ok_or(Malformed::NumberOverflow)?;
+        let mut order = None;
+        if flags & ORDERED != 0 {
+            order = Some(Order {
+                sent: self.reader.u24()?,
+                again: flags & AGAIN != 0,
+            });
+        }
         let (mut offset, mut total) = (0, u32::from(len));
         if flags & FRAGMENT != 0 {
             offset = self.reader.u24()?;
@@ -130,6 +169,7 @@ impl<'a> Pieces<'a> {
             offset,
             total,
             vnet: flags & VNET != 0,
+            order,
             bytes,
         }))
     }
@@ -208,21 +248,23 @@ impl PieceWriter {
         offset: usize,
         room: usize,
     ) -> usize {
-        self.push_part(number, vnet, record, offset..record.len(), room)
+        self.push_part(number, vnet, None, record, offset..record.len(), room)
     }
 
-    /// The same for a part of the record only: nothing behind `part` is taken.
+    /// The same for a part of the record only: nothing behind `part` is taken. With `order` for a
+    /// record that is ordered; all its pieces must have the same time.
     #[must_use]
     pub fn push_part(
         &mut self,
         number: u64,
         vnet: bool,
+        order: Option<Order>,
         record: &[u8],
         part: Range<usize>,
         room: usize,
     ) -> usize {
         let offset = part.start;
-        let Some((free, skip)) = self.admit(number, room) else {
+        let Some((free, skip)) = self.admit(number, order, room) else {
             return 0;
         };
         let Some(left) = record.get(part).filter(|left| !left.is_empty()) else {
@@ -231,7 +273,7 @@ impl PieceWriter {
         if record.len() > MAX_RECORD_LEN {
             return 0;
         }
-        let mut flags = if vnet { VNET } else { 0 };
+        let mut flags = flags_of(vnet, order);
         let mut take = left.len();
         if left.len() != record.len() || take > free.min(usize::from(u16::MAX)) {
             flags |= FRAGMENT;
@@ -251,6 +293,9 @@ impl PieceWriter {
         if skip != 0 {
             self.section.put_u16(skip);
         }
+        if let Some(order) = order {
+            put_u24(&mut self.section, order.sent);
+        }
         if flags & FRAGMENT != 0 {
             put_u24(&mut self.section, offset as u32);
             put_u24(&mut self.section, record.len() as u32);
@@ -261,19 +306,35 @@ impl PieceWriter {
     }
 
     /// The bytes that `room` leaves to a piece numbered `number` behind its head, and the skip.
-    fn admit(&self, number: u64, room: usize) -> Option<(usize, u16)> {
+    fn admit(&self, number: u64, order: Option<Order>, room: usize) -> Option<(usize, u16)> {
         let (mut head, mut skip) = (FIRST_NUMBER_LEN + PIECE_HEAD_LEN, 0);
         if !self.is_empty() {
             skip = u16::try_from(number.checked_sub(self.last)?.checked_sub(1)?).ok()?;
             head = PIECE_HEAD_LEN + if skip == 0 { 0 } else { SKIP_LEN };
+        }
+        if order.is_some() {
+            head += ORDER_LEN;
         }
         let free = room.checked_sub(self.len())?.checked_sub(head)?;
         Some((free, skip))
     }
 }
 
+const fn flags_of(vnet: bool, order: Option<Order>) -> u8 {
+    let flags = if vnet { VNET } else { 0 };
+    match order {
+        None => flags,
+        Some(Order { again: false, .. }) => flags | ORDERED,
+        Some(Order { again: true, .. }) => flags | ORDERED | AGAIN,
+    }
+}
+
 /// Bytes in front of the record's in a payload that holds one fragment and nothing else.
-pub const FRAGMENT_PAYLOAD_HEAD: usize = 1 + FIRST_NUMBER_LEN + PIECE_HEAD_LEN + FRAGMENT_LEN;
+#[must_use]
+pub const fn fragment_payload_head(order: Option<Order>) -> usize {
+    let order_len = if order.is_some() { ORDER_LEN } else { 0 };
+    1 + FIRST_NUMBER_LEN + PIECE_HEAD_LEN + order_len + FRAGMENT_LEN
+}
 
 /// Writes a payload of one fragment to `out`, which it fills: as much of `record[offset..]` as is room for. Returns how many
 /// bytes of the record that were.
@@ -286,10 +347,11 @@ pub fn write_fragment_payload(
     out: &mut [u8],
     number: u64,
     vnet: bool,
+    order: Option<Order>,
     record: &[u8],
     offset: usize,
 ) -> usize {
-    let Some((mut head, body)) = out.split_at_mut_checked(FRAGMENT_PAYLOAD_HEAD) else {
+    let Some((mut head, body)) = out.split_at_mut_checked(fragment_payload_head(order)) else {
         return 0;
     };
     let Some(bytes) = record.get(offset..).and_then(|left| left.get(..body.len())) else {
@@ -301,8 +363,11 @@ pub fn write_fragment_payload(
     }
     head.put_u8(HAS_RECORDS);
     head.put_u64(number);
-    head.put_u8(FRAGMENT | if vnet { VNET } else { 0 });
+    head.put_u8(FRAGMENT | flags_of(vnet, order));
     head.put_u16(take as u16);
+    if let Some(order) = order {
+        put_u24(&mut head, order.sent);
+    }
     head.put_uint(offset as u64, 3);
     head.put_uint(total as u64, 3);
     body.copy_from_slice(bytes);

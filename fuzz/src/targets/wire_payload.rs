@@ -1,6 +1,6 @@
 //! Payloads, their pieces, and the writer of pieces.
 
-use wire::payload::{Payload, PieceWriter, payload_len, write_payload};
+use wire::payload::{Order, Payload, PieceWriter, payload_len, write_payload};
 
 /// Reads `data` as a payload, writes what was read again, and lets it steer the writer.
 pub fn run(data: &[u8]) {
@@ -24,7 +24,10 @@ fn check_pieces(payload: &Payload<'_>) {
         assert!(!piece.bytes.is_empty());
         assert!(piece.offset as usize + piece.bytes.len() <= piece.total as usize);
         let room = writer.len() + piece.bytes.len() + 32;
-        if piece.is_whole() && writer.push(piece.number, piece.vnet, piece.bytes, 0, room) != 0 {
+        let (part, order) = (0..piece.bytes.len(), piece.order);
+        if piece.is_whole()
+            && writer.push_part(piece.number, piece.vnet, order, piece.bytes, part, room) != 0
+        {
             whole.push(piece);
         }
     }
@@ -57,13 +60,18 @@ fn drive_writer(data: &[u8]) {
         let record = vec![skip; usize::from(len) * 4];
         let room = usize::from(u16::from_be_bytes([high & 0x0f, low]));
         let offset = usize::from(offset);
+        let order = (flags & 4 != 0).then_some(Order {
+            sent: u32::from(high) << 16 | u32::from(low),
+            again: flags & 8 != 0,
+        });
         let before = writer.len();
-        let taken = writer.push(number, flags & 1 != 0, &record, offset, room);
+        let part = offset..record.len();
+        let taken = writer.push_part(number, flags & 1 != 0, order, &record, part, room);
         if taken == 0 {
             assert_eq!(writer.len(), before);
         } else {
             assert!(writer.len() <= room && offset + taken <= record.len());
-            expected.push((number, offset, taken, record.len()));
+            expected.push((number, order, offset, taken, record.len()));
         }
     }
     let mut out = vec![0; payload_len(0, writer.len())];
@@ -78,6 +86,7 @@ fn drive_writer(data: &[u8]) {
         .map(|piece| {
             (
                 piece.number,
+                piece.order,
                 piece.offset as usize,
                 piece.bytes.len(),
                 piece.total as usize,
@@ -87,18 +96,22 @@ fn drive_writer(data: &[u8]) {
     assert_eq!(read, expected);
 }
 
-/// Payloads with control messages, whole records, skips and fragments.
+/// Payloads with control messages, whole records, skips, fragments and ordered pieces.
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
     let record: Vec<u8> = (0..120).collect();
     let mut whole = PieceWriter::new();
     let mut parts = PieceWriter::new();
+    let mut ordered = PieceWriter::new();
+    let order = |sent, again| Some(Order { sent, again });
     let taken = [
         whole.push(1, false, &record, 0, 1000),
         whole.push(2, true, &record, 0, 1000),
         whole.push(9, false, &record, 0, 320),
         parts.push(9, false, &record, 60, 1000),
         parts.push(10, false, &record, 0, 1000),
+        ordered.push_part(11, false, order(700, true), &record, 40..120, 1000),
+        ordered.push_part(13, true, order(900, false), &record, 0..120, 1000),
     ];
     assert!(taken.iter().all(|&taken| taken != 0));
     let payload = |control: &[u8], records: &[u8]| {
@@ -109,6 +122,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         payload(&[], whole.bytes()),
         payload(&[1, 0, 1, 0], parts.bytes()),
+        payload(&[], ordered.bytes()),
         payload(&[0, 0, 2, 0, 0], &[]),
         payload(&[], &[parts.bytes(), &[0; 40]].concat()),
     ]

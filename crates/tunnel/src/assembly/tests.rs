@@ -10,6 +10,7 @@ fn piece(number: u64, offset: usize, record: &[u8], len: usize) -> Piece<'_> {
         offset: offset as u32,
         total: record.len() as u32,
         vnet: false,
+        order: None,
         bytes: &record[offset..offset + len],
     }
 }

@@ -6,7 +6,7 @@ use rand::Rng as _;
 use wire::{
     control::RoleCode,
     handshake::{INITIATION_LEN, RESPONSE_LEN, Response},
-    hello::{CAPABILITY_VNET, Hello},
+    hello::{CAPABILITY_ORDERED, CAPABILITY_VNET, Hello},
 };
 
 use crate::{
@@ -298,7 +298,7 @@ impl Peer {
             timestamp: wall_ns,
             generation,
             ciphers: offered_ciphers(aes_in_hardware()),
-            capabilities: if self.config.vnet { CAPABILITY_VNET } else { 0 },
+            capabilities: CAPABILITY_ORDERED | if self.config.vnet { CAPABILITY_VNET } else { 0 },
             max_frame: self.config.max_frame,
             name: self.config.local_name.clone(),
             uplinks: uplinks

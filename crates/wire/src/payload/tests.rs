@@ -10,29 +10,70 @@ fn pieces(section: &[u8]) -> Vec<Result<Piece<'static>, Malformed>> {
     Payload::parse(payload).unwrap().records.unwrap().collect()
 }
 
+const ORDERS: [Option<Order>; 3] = [
+    None,
+    Some(Order {
+        sent: 0xab_cdef,
+        again: false,
+    }),
+    Some(Order {
+        sent: 0,
+        again: true,
+    }),
+];
+
 #[test]
 fn a_fragment_alone_is_what_the_writer_makes_of_it() {
     let record: Vec<u8> = (0..200).collect();
-    for (offset, len) in [(0, 100), (7, 180), (168, 32)] {
-        let mut writer = PieceWriter::new();
-        let room = FRAGMENT_PAYLOAD_HEAD - 1 + len;
-        assert_eq!(writer.push(5, true, &record, offset, room), len);
-        let mut out = vec![0xee; FRAGMENT_PAYLOAD_HEAD + len];
-        assert_eq!(
-            write_fragment_payload(&mut out, 5, true, &record, offset),
-            len
-        );
-        assert_eq!(out[0], HAS_RECORDS);
-        assert_eq!(&out[1..], writer.bytes());
+    for order in ORDERS {
+        let head = fragment_payload_head(order);
+        for (offset, len) in [(0, 100), (7, 180), (168, 32)] {
+            let mut writer = PieceWriter::new();
+            let room = head - 1 + len;
+            let taken = writer.push_part(5, true, order, &record, offset..200, room);
+            assert_eq!(taken, len);
+            let mut out = vec![0xee; head + len];
+            let taken = write_fragment_payload(&mut out, 5, true, order, &record, offset);
+            assert_eq!(taken, len);
+            assert_eq!(out[0], HAS_RECORDS);
+            assert_eq!(&out[1..], writer.bytes());
+        }
+        for (offset, len) in [(101, 100), (0, 31), (300, 40)] {
+            let mut out = vec![0; head + len];
+            let taken = write_fragment_payload(&mut out, 5, true, order, &record, offset);
+            assert_eq!(taken, 0);
+        }
+        let taken = write_fragment_payload(&mut vec![0; head - 1], 5, true, order, &record, 0);
+        assert_eq!(taken, 0);
     }
-    for (offset, len) in [(101, 100), (0, 31), (300, 40)] {
-        let mut out = vec![0; FRAGMENT_PAYLOAD_HEAD + len];
-        assert_eq!(
-            write_fragment_payload(&mut out, 5, true, &record, offset),
-            0
-        );
-    }
-    assert_eq!(write_fragment_payload(&mut [0; 17], 5, true, &record, 0), 0);
+}
+
+#[test]
+fn bytes_of_an_ordered_piece() {
+    let mut writer = PieceWriter::new();
+    let [_, first, again] = ORDERS;
+    assert_eq!(writer.push_part(5, false, first, b"abc", 0..3, 1000), 3);
+    assert_eq!(writer.push_part(9, true, again, b"xyz", 1..3, 1000), 2);
+    let expected = [
+        &[0, 0, 0, 0, 0, 0, 0, 5][..],
+        &[8, 0, 3, 0xab, 0xcd, 0xef, b'a', b'b', b'c'],
+        &[1 | 2 | 4 | 8 | 16, 0, 2, 0, 3, 0, 0, 0],
+        &[0, 0, 1, 0, 0, 3, b'y', b'z'],
+    ];
+    assert_eq!(writer.bytes(), expected.concat());
+    let read: Vec<_> = pieces(writer.bytes()).into_iter().flatten().collect();
+    assert_eq!([read[0].order, read[1].order], [first, again]);
+    assert_eq!((read[1].number, read[1].offset, read[1].bytes), (9, 1, &b"yz"[..]));
+}
+
+#[test]
+fn the_time_of_an_ordered_piece_wraps() {
+    let ticks = |clock| Order::new(clock, false).sent;
+    assert_eq!(ticks(Duration::from_micros(15)), 0);
+    assert_eq!(ticks(Duration::from_micros(16)), 1);
+    assert_eq!(ticks(Order::TICK * ((1 << 24) - 1)), (1 << 24) - 1);
+    assert_eq!(ticks(Order::TICK * (1 << 24)), 0);
+    assert_eq!(ticks(Duration::MAX) >> 24, 0);
 }
 
 #[test]
@@ -71,28 +112,22 @@ fn bytes_of_the_protocol_page() {
 #[test]
 fn a_record_is_cut_only_where_it_must_be() {
     let record = [7; 100];
-    let whole = FIRST_NUMBER_LEN + PIECE_HEAD_LEN + 100;
-    let mut writer = PieceWriter::new();
-    assert_eq!(writer.push(0, false, &record, 0, whole), 100);
-    assert_eq!(writer.len(), whole);
-
-    writer.clear();
-    assert_eq!(writer.push(0, false, &record, 0, whole - 1), 93);
-    assert_eq!(writer.len(), whole - 1);
-
-    writer.clear();
-    let least = FIRST_NUMBER_LEN + PIECE_HEAD_LEN + FRAGMENT_LEN + MIN_FRAGMENT;
-    assert_eq!(writer.push(0, false, &record, 0, least - 1), 0);
-    assert!(writer.is_empty());
-    assert_eq!(writer.push(0, false, &record, 0, least), MIN_FRAGMENT);
-
-    writer.clear();
-    assert_eq!(
-        writer.push(0, false, &record, 98, 8 + 3 + 6 + 1),
-        0,
-        "the last two, or nothing"
-    );
-    assert_eq!(writer.push(0, false, &record, 98, 8 + 3 + 6 + 2), 2);
+    for order in ORDERS {
+        let head = FIRST_NUMBER_LEN + PIECE_HEAD_LEN + if order.is_some() { 3 } else { 0 };
+        let mut writer = PieceWriter::new();
+        let mut push = |offset, room| {
+            writer.clear();
+            let taken = writer.push_part(0, false, order, &record, offset..100, room);
+            (taken, writer.len())
+        };
+        assert_eq!(push(0, head + 100), (100, head + 100));
+        assert_eq!(push(0, head + 99), (93, head + 99));
+        let least = head + FRAGMENT_LEN + MIN_FRAGMENT;
+        assert_eq!(push(0, least - 1), (0, 0));
+        assert_eq!(push(0, least), (MIN_FRAGMENT, least));
+        assert_eq!(push(98, head + 6 + 1).0, 0, "the last two, or nothing");
+        assert_eq!(push(98, head + 6 + 2).0, 2);
+    }
 }
 
 #[test]
@@ -127,7 +162,10 @@ fn what_the_writer_refuses() {
 fn what_the_reader_refuses() {
     let head = |number: u64, tail: &[u8]| [&number.to_be_bytes()[..], tail].concat();
     let error = |section: Vec<u8>| pieces(&section).pop().unwrap().unwrap_err();
-    assert_eq!(error(head(0, &[8, 0, 1, 1])), Malformed::UnknownFlags);
+    assert_eq!(error(head(0, &[32, 0, 1, 1])), Malformed::UnknownFlags);
+    let again_alone = [AGAIN, 0, 1, 0, 0, 0, 1];
+    assert_eq!(error(head(0, &again_alone)), Malformed::UnknownFlags);
+    assert_eq!(error(head(0, &[ORDERED, 0, 1, 0, 0])), Malformed::Truncated);
     assert_eq!(error(head(0, &[0, 0, 2, 1])), Malformed::Truncated);
     for (len, offset, total) in [(1, 3, 3), (2, 2, 3), (3, 0, 2), (1, 0, 0)] {
         let head_of_piece = [FRAGMENT, 0, len, 0, 0, offset, 0, 0, total, 9, 9, 9];
@@ -157,7 +195,7 @@ fn what_the_reader_refuses() {
 
 #[test]
 fn nothing_follows_an_error_or_the_padding() {
-    let tail = [0, 0, 1, 9, 8, 0, 1, 1, 0, 0, 1, 1];
+    let tail = [0, 0, 1, 9, 32, 0, 1, 1, 0, 0, 1, 1];
     let found = pieces(&[&[0; 8][..], &tail].concat());
     assert_eq!(found.len(), 2);
     assert!(found[0].is_ok() && found[1].is_err());
@@ -179,15 +217,21 @@ fn nothing_follows_an_error_or_the_padding() {
 struct Record {
     skip: u64,
     vnet: bool,
+    order: Option<Order>,
     bytes: Vec<u8>,
 }
 
 fn records() -> impl Strategy<Value = Vec<Record>> {
-    let record = (0..3u64, any::<bool>(), vec(any::<u8>(), 1..400));
-    vec(
-        record.prop_map(|(skip, vnet, bytes)| Record { skip, vnet, bytes }),
-        1..20,
-    )
+    let order = proptest::option::of((0u32..1 << 24, any::<bool>()));
+    let order = order.prop_map(|order| order.map(|(sent, again)| Order { sent, again }));
+    let record = (0..3u64, any::<bool>(), order, vec(any::<u8>(), 1..400));
+    let record = record.prop_map(|(skip, vnet, order, bytes)| Record {
+        skip,
+        vnet,
+        order,
+        bytes,
+    });
+    vec(record, 1..20)
 }
 
 proptest! {
@@ -205,7 +249,9 @@ proptest! {
             numbers.push(number);
             let mut offset = 0;
             while offset < record.bytes.len() {
-                let taken = writer.push(number, record.vnet, &record.bytes, offset, room);
+                let part = offset..record.bytes.len();
+                let taken =
+                    writer.push_part(number, record.vnet, record.order, &record.bytes, part, room);
                 prop_assert!(writer.len() <= room);
                 offset += taken;
                 if offset < record.bytes.len() {
@@ -218,7 +264,7 @@ proptest! {
         }
         datagrams.push(writer.bytes().to_vec());
 
-        let mut joined: Vec<(u64, bool, Vec<u8>)> = Vec::new();
+        let mut joined: Vec<(u64, bool, Option<Order>, Vec<u8>)> = Vec::new();
         for section in &datagrams {
             let mut out = vec![0; payload_len(4, section.len())];
             let len = write_payload(&mut out, &[0, 0, 1, 0], section);
@@ -228,10 +274,11 @@ proptest! {
             for piece in payload.records.unwrap() {
                 let piece = piece.unwrap();
                 if piece.offset == 0 {
-                    joined.push((piece.number, piece.vnet, Vec::new()));
+                    joined.push((piece.number, piece.vnet, piece.order, Vec::new()));
                 }
-                let (last, _, bytes) = joined.last_mut().unwrap();
+                let (last, _, order, bytes) = joined.last_mut().unwrap();
                 prop_assert_eq!((*last, bytes.len()), (piece.number, piece.offset as usize));
+                prop_assert_eq!(*order, piece.order, "in every piece");
                 bytes.extend_from_slice(piece.bytes);
                 let whole = piece.bytes.len() == piece.total as usize;
                 prop_assert_eq!(piece.is_whole(), whole);
@@ -240,13 +287,13 @@ proptest! {
         let expected: Vec<_> = numbers
             .into_iter()
             .zip(&records)
-            .map(|(number, record)| (number, record.vnet, record.bytes.clone()))
+            .map(|(number, record)| (number, record.vnet, record.order, record.bytes.clone()))
             .collect();
         prop_assert_eq!(joined, expected);
     }
 
     #[test]
-    fn hostile_bytes(flags in 0u8..4, bytes in vec(prop_oneof![Just(0u8), 0u8..8, any::<u8>()], 0..200)) {
+    fn hostile_bytes(flags in 0u8..4, bytes in vec(prop_oneof![Just(0u8), 0u8..32, any::<u8>()], 0..200)) {
         let payload = [&[flags][..], &bytes].concat();
         if let Ok(Payload { records: Some(pieces), .. }) = Payload::parse(&payload) {
             let mut ended = false;
