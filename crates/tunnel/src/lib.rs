@@ -9,7 +9,9 @@
 
 mod acks;
 mod assembly;
+mod controller;
 pub mod crypto;
+mod delivery;
 mod dial;
 mod drops;
 mod egress;
@@ -21,7 +23,9 @@ mod inflight;
 mod keyring;
 mod link;
 mod liveness;
+mod minima;
 mod mtu;
+mod pacer;
 pub mod params;
 mod partial;
 mod path;

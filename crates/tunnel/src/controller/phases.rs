@@ -1,0 +1,194 @@
+//! What is done when: start-up, probes for more, drains of a standing queue.
+
+use super::{
+    Controller, DRAIN_GAIN, DRAIN_GAIN_MIN, PER_JITTER, PROBE_GAIN, PROBE_GAIN_MAX, PROBE_GROWTH,
+    PROBE_PAUSE, PROBE_PAUSE_MAX, Phase, QUEUE_FINE, QUEUE_FULL, STARTUP_FLAT, TOLERANCE_LIFE,
+    UNPACED,
+};
+
+impl Controller {
+    /// Ends phases whose time is over.
+    pub(super) fn advance(&mut self, now: i64) {
+        if now < self.until {
+            return;
+        }
+        match self.phase {
+            Phase::Probe => self.repay(now),
+            Phase::Repay => self.enter(Phase::JudgeProbe, 1.0, i64::MAX),
+            Phase::Drain => {
+                self.drain.ended = now;
+                self.enter(Phase::JudgeDrain, 1.0, i64::MAX);
+            }
+            _ => {}
+        }
+    }
+
+    /// Decides after an acknowledgement of something sent at `seen`.
+    pub(super) fn decide(&mut self, seen: i64, in_flight: u64, now: i64) {
+        if now > self.drain.tolerated_until {
+            self.drain.tolerance = 0;
+        }
+        let lowered = self.lower_if_full();
+        match self.phase {
+            Phase::Startup => self.grow(seen, in_flight, now),
+            Phase::Probe if self.delivery.present() > QUEUE_FULL + self.allowance() => {
+                self.repay(now);
+            }
+            Phase::JudgeProbe if seen >= self.probe.ended => self.judge_probe(now),
+            Phase::JudgeDrain if seen >= self.drain.ended + self.delivery.interval() / 2 => {
+                self.judge_drain(now);
+            }
+            _ => {}
+        }
+        match self.phase {
+            Phase::Cruise => self.cruise(in_flight, now),
+            Phase::Startup | Phase::Drain => {}
+            _ if lowered => self.begin_drain(self.excess(in_flight), now),
+            _ => {}
+        }
+    }
+
+    /// What looks like a queue and is none, µs.
+    fn allowance(&self) -> i64 {
+        (PER_JITTER * self.delivery.jitter()).max(self.drain.tolerance)
+    }
+
+    /// While a queue stands, what arrives is what the line carries, if as much as that was sent at all.
+    fn lower_if_full(&mut self) -> bool {
+        if self.delivery.standing() <= QUEUE_FULL + self.allowance() {
+            return false;
+        }
+        let Some(rate) = self.delivery.short_rate() else {
+            return false;
+        };
+        let estimate = self.bandwidth.get();
+        let enough = rate.sent >= estimate / 20 * 19 || rate.delivered < rate.sent / 10 * 9;
+        let noise = 2.0 * self.delivery.jitter() as f64 / self.delivery.interval() as f64;
+        let less = (rate.delivered as f64) < estimate as f64 * (0.93 - noise);
+        if enough && less {
+            self.bandwidth.lower(rate.delivered);
+        }
+        enough && less
+    }
+
+    fn grow(&mut self, seen: i64, in_flight: u64, now: i64) {
+        let bound = 10_000.max(self.least_round_trip() / 8);
+        if self.delivery.standing() > bound + self.allowance() {
+            let excess = self.excess(in_flight).max(self.delivery.standing());
+            self.begin_drain(excess, now);
+            return;
+        }
+        if seen < self.startup.round_ends {
+            return;
+        }
+        let told = self.backlogged && self.backlogged_since <= self.startup.round_began;
+        if self.startup.peak > self.startup.grown / 4 * 5 {
+            self.startup.grown = self.startup.peak;
+            self.startup.flat = 0;
+        } else if told {
+            self.startup.flat += 1;
+        }
+        self.startup.round_began = self.startup.round_ends;
+        self.startup.round_ends = now.max(seen + self.delivery.interval());
+        if self.startup.flat >= STARTUP_FLAT {
+            self.bandwidth.lower(self.startup.peak);
+            self.begin_drain(self.excess(in_flight), now);
+        }
+    }
+
+    fn least_round_trip(&self) -> i64 {
+        self.least_round_trip.least(i64::MAX).unwrap_or(0)
+    }
+
+    fn cruise(&mut self, in_flight: u64, now: i64) {
+        if self.bandwidth.get() >= UNPACED {
+            return;
+        }
+        let queue = self.delivery.standing() - self.allowance();
+        if queue > QUEUE_FULL {
+            self.begin_drain(queue.max(self.excess(in_flight)), now);
+        } else if queue > QUEUE_FINE {
+            self.begin_drain(queue, now);
+        } else if self.backlogged && now >= self.probe.next {
+            self.begin_probe(PROBE_GAIN, now);
+        }
+    }
+
+    fn begin_probe(&mut self, gain: f64, now: i64) {
+        self.probe.gain = gain;
+        self.probe.before = self.bandwidth.get();
+        self.probe.began = now;
+        self.enter(Phase::Probe, gain, now + self.delivery.interval());
+    }
+
+    /// Leaves the line as the probe found it, without waiting for news.
+    fn repay(&mut self, now: i64) {
+        self.probe.ended = now;
+        let surplus = (self.gain - 1.0) * (now - self.probe.began) as f64;
+        let takes = surplus / (1.0 - DRAIN_GAIN);
+        self.enter(Phase::Repay, DRAIN_GAIN, now + takes as i64);
+    }
+
+    fn judge_probe(&mut self, now: i64) {
+        let least = self.probe.before as f64 * (1.0 + (self.probe.gain - 1.0) / 2.0);
+        let grew = self.bandwidth.get() as f64 > least;
+        if grew && self.backlogged && self.delivery.standing() <= QUEUE_FINE + self.allowance() {
+            self.probe.pause = PROBE_PAUSE;
+            let gain = (self.probe.gain * PROBE_GROWTH).min(PROBE_GAIN_MAX);
+            self.begin_probe(gain, now);
+            return;
+        }
+        self.rest(now);
+    }
+
+    fn rest(&mut self, now: i64) {
+        let pause = self.probe.pause.max(6 * self.least_round_trip());
+        self.probe.next = now + pause;
+        self.enter(Phase::Cruise, 1.0, i64::MAX);
+    }
+
+    /// Sends less for as long as `deficit` µs of the line's time need to be saved.
+    fn begin_drain(&mut self, deficit: i64, now: i64) {
+        let deficit = (deficit - 1_000).max(0);
+        let within = self.least_round_trip().max(50_000) as f64;
+        let gain = (1.0 - deficit as f64 / within).clamp(DRAIN_GAIN_MIN, DRAIN_GAIN);
+        self.drain.before = self.delivery.standing();
+        self.drain.deficit = deficit;
+        let takes = deficit as f64 / (1.0 - gain);
+        self.enter(Phase::Drain, gain, now + takes as i64);
+    }
+
+    fn judge_drain(&mut self, now: i64) {
+        let queue = self.delivery.standing();
+        let gone = queue <= QUEUE_FINE + self.allowance()
+            || queue <= self.drain.before - self.drain.deficit / 2;
+        if gone {
+            self.drain.failed = 0;
+        } else if self.backlogged {
+            self.drain.failed += 1;
+        }
+        if self.drain.failed == 2 {
+            self.drain.failed = 0;
+            self.drain.tolerance = queue;
+            self.drain.tolerated_until = now + TOLERANCE_LIFE;
+        }
+        let next = self.probe.next;
+        self.rest(now);
+        self.probe.next = next.max(now);
+    }
+
+    /// More is lost than is usual here: the line is full, whatever the delay says.
+    pub(super) fn on_overload(&mut self, in_flight: u64, now: i64) {
+        self.probe.pause = (2 * self.probe.pause).min(PROBE_PAUSE_MAX);
+        if let Some(rate) = self.delivery.short_rate() {
+            if rate.delivered < self.bandwidth.get() {
+                self.bandwidth.lower(rate.delivered);
+            }
+        }
+        match self.phase {
+            Phase::Startup => self.begin_drain(self.excess(in_flight), now),
+            Phase::Probe => self.repay(now),
+            _ => {}
+        }
+    }
+}

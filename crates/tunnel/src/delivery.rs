@@ -1,0 +1,271 @@
+//! What acknowledgements with the receiver's time say about a path: how fast it delivers, and how long its queue is.
+
+
+use std::{collections::VecDeque, time::Instant};
+
+use crate::minima::Minima;
+
+/// Shortest time that a rate is taken over, µs: receivers read the time once per wake-up, senders send in bursts, and either
+/// error should stay within a few per cent.
+const SHORTEST: i64 = 40_000;
+/// Longest, µs.
+const LONGEST: i64 = 240_000;
+/// A rate is taken over this many times the delay's jitter.
+const PER_JITTER: i64 = 12;
+/// Datagrams that a rate takes at least.
+const LEAST_DATAGRAMS: u64 = 4;
+/// Points kept: twice as many as fit into an interval at their spacing.
+const MAX_POINTS: usize = 64;
+/// Distance of the delays that jitter is taken from, µs.
+const JITTER_SPACING: i64 = 5_000;
+
+/// A path's one-way delay against an unknown offset, which is the same for all paths of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RelativeDelay(u32);
+
+impl RelativeDelay {
+    /// How much longer this delay is than `other`, in µs; negative when it is shorter.
+    pub(crate) fn beyond(self, other: Self) -> i64 {
+        i64::from(self.0.wrapping_sub(other.0) as i32)
+    }
+}
+
+/// What one acknowledgement tells about arrivals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrivals {
+    /// Bytes on the line that arrived since the last acknowledgement.
+    pub bytes: u64,
+    /// Datagrams that arrived, and that were lost, since then.
+    pub acked: u32,
+    /// See `acked`.
+    pub lost: u32,
+    /// The receiver's clock when the largest number arrived: µs, wrapping.
+    pub arrival_us: u32,
+    /// When the largest number was sent, if that is known.
+    pub sent_at: Option<Instant>,
+}
+
+/// How fast datagrams left and arrived over a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// Bytes per second that arrived, never more than were sent: arrivals bunch behind whatever delayed them.
+    pub delivered: u64,
+    /// Bytes per second that were sent, those that were lost included.
+    pub sent: u64,
+    /// When the first of them was sent: µs since the epoch.
+    pub from: i64,
+    /// When the last of them was sent.
+    pub to: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    bytes: u64,
+    acked: u64,
+    lost: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    sent: i64,
+    arrived: i64,
+    totals: Totals,
+}
+
+/// Rates and delays of one path, all in the receiver's time.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    epoch: Instant,
+    totals: Totals,
+    /// The receiver's clock, unwrapped.
+    clock: Option<(u32, i64)>,
+    points: VecDeque<Point>,
+    /// The first delay seen: the others are kept as their distance to it.
+    reference: Option<u32>,
+    latest: i64,
+    /// Delay, EWMA.
+    smoothed: i64,
+    jitter: Jitter,
+    base: Minima<10>,
+    recent: Minima<24>,
+}
+
+impl Delivery {
+    /// `epoch`: common to all paths of a peer, so that their delays compare.
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self {
+            epoch,
+            totals: Totals::default(),
+            clock: None,
+            points: VecDeque::with_capacity(MAX_POINTS),
+            reference: None,
+            latest: 0,
+            smoothed: 0,
+            jitter: Jitter::default(),
+            base: Minima::new(1_000_000),
+            recent: Minima::new(10_000),
+        }
+    }
+
+    /// Microseconds since the epoch.
+    pub(crate) fn micros(&self, at: Instant) -> i64 {
+        at.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+
+    /// Takes an acknowledgement that is newer than the last; gives a rate when it ends an interval.
+    pub(crate) fn on_arrivals(&mut self, arrivals: &Arrivals) -> Option<Rate> {
+        self.totals.bytes += arrivals.bytes;
+        self.totals.acked += u64::from(arrivals.acked);
+        self.totals.lost += u64::from(arrivals.lost);
+        let arrived = match self.clock {
+            None => 0,
+            Some((raw, arrived)) => arrived + i64::from(arrivals.arrival_us.wrapping_sub(raw)),
+        };
+        self.clock = Some((arrivals.arrival_us, arrived));
+        let sent = self.micros(arrivals.sent_at?);
+        self.on_delay(arrivals.arrival_us.wrapping_sub(sent as u32), arrived);
+        self.rate(Point {
+            sent,
+            arrived,
+            totals: self.totals,
+        })
+    }
+
+    fn on_delay(&mut self, raw: u32, arrived: i64) {
+        let reference = *self.reference.get_or_insert(raw);
+        let delay = i64::from(raw.wrapping_sub(reference) as i32);
+        self.latest = delay;
+        self.base.add(delay, arrived);
+        self.recent.add(delay, arrived);
+        self.smoothed += (delay - self.smoothed) / 8;
+        self.jitter.add(delay, arrived);
+    }
+
+    fn rate(&mut self, point: Point) -> Option<Rate> {
+        let interval = self.interval();
+        let old = |start: &Point| {
+            point.arrived - start.arrived >= interval
+                && point.sent - start.sent >= interval / 2
+                && point.totals.acked - start.totals.acked >= LEAST_DATAGRAMS
+        };
+        while self.points.get(1).is_some_and(old) {
+            self.points.pop_front();
+        }
+        let rate = self
+            .points
+            .front()
+            .filter(|start| old(start))
+            .map(|start| between(start, &point));
+        let spacing = 2 * interval / MAX_POINTS as i64;
+        if self
+            .points
+            .back()
+            .is_none_or(|last| point.arrived - last.arrived >= spacing)
+        {
+            if self.points.len() == MAX_POINTS {
+                self.points.pop_front();
+            }
+            self.points.push_back(point);
+        }
+        rate
+    }
+
+    /// The rate over about half an interval, for what changes fast.
+    pub(crate) fn short_rate(&self) -> Option<Rate> {
+        let last = self.points.back()?;
+        let half = self.interval() / 2;
+        let start = self.points.iter().rev().find(|start| {
+            last.arrived - start.arrived >= half
+                && last.totals.acked - start.totals.acked >= LEAST_DATAGRAMS
+        })?;
+        Some(between(start, last))
+    }
+
+    /// The time that a rate is taken over, µs.
+    pub(crate) fn interval(&self) -> i64 {
+        (self.jitter.micros() * PER_JITTER).clamp(SHORTEST, LONGEST)
+    }
+
+    /// How much neighbouring delays differ, µs; a queue that grows or shrinks steadily does not count.
+    pub(crate) fn jitter(&self) -> i64 {
+        self.jitter.micros()
+    }
+
+    /// The queue that stood for the last half interval: its least delay above the base, µs.
+    pub(crate) fn standing(&self) -> i64 {
+        let least = self.recent.least(self.interval() / 2);
+        (least.unwrap_or(self.latest) - self.floor()).max(0)
+    }
+
+    /// The present queue: the smoothed delay above the base, µs.
+    pub(crate) fn present(&self) -> i64 {
+        (self.smoothed - self.floor()).max(0)
+    }
+
+    /// The delay now, smoothed.
+    pub(crate) fn delay(&self) -> Option<RelativeDelay> {
+        let reference = self.reference?;
+        Some(RelativeDelay(reference.wrapping_add(self.smoothed as u32)))
+    }
+
+    fn floor(&self) -> i64 {
+        self.base.least(i64::MAX).unwrap_or(self.latest)
+    }
+
+    /// Forgets delays and what is on its way, for a path that came back or leads elsewhere.
+    pub(crate) fn start_again(&mut self) {
+        *self = Self {
+            clock: self.clock,
+            totals: self.totals,
+            ..Self::new(self.epoch)
+        };
+    }
+}
+
+fn between(start: &Point, end: &Point) -> Rate {
+    let bytes = end.totals.bytes - start.totals.bytes;
+    let acked = (end.totals.acked - start.totals.acked).max(1);
+    let lost = end.totals.lost - start.totals.lost;
+    let sending = (end.sent - start.sent).max(1) as u64;
+    let arriving = (end.arrived - start.arrived).max(1) as u64;
+    let sent = bytes + bytes / acked * lost;
+    Rate {
+        delivered: per_second(bytes, sending.max(arriving)),
+        sent: per_second(sent, sending),
+        from: start.sent,
+        to: end.sent,
+    }
+}
+
+fn per_second(bytes: u64, micros: u64) -> u64 {
+    bytes.saturating_mul(1_000_000) / micros
+}
+
+/// Mean bend of the delay: half its second difference, which a queue that grows steadily does not have.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jitter {
+    last: i64,
+    before: i64,
+    at: i64,
+    seen: u32,
+    /// Sixteenths of µs.
+    mean: i64,
+}
+
+impl Jitter {
+    fn add(&mut self, delay: i64, arrived: i64) {
+        if self.seen > 0 && arrived - self.at < JITTER_SPACING {
+            return;
+        }
+        if self.seen >= 2 {
+            let bend = (delay - 2 * self.last + self.before).abs() / 2;
+            self.mean += bend - self.mean / 16;
+        }
+        self.seen = (self.seen + 1).min(2);
+        (self.before, self.last, self.at) = (self.last, delay, arrived);
+    }
+
+    fn micros(&self) -> i64 {
+        self.mean / 16
+    }
+}
