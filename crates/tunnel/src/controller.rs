@@ -18,7 +18,7 @@ use bandwidth::Bandwidth;
 use loss::Losses;
 
 use crate::{
-    delivery::{Arrivals, Delivery, RelativeDelay},
+    delivery::{Arrivals, Delivery, Rate, RelativeDelay},
     minima::Minima,
     pacer::Pacer,
 };
@@ -53,7 +53,7 @@ const TOLERANCE_LIFE: i64 = 10_000_000;
 const UNPACED: u64 = 1_250_000_000 / 8;
 /// A round trip before any was measured, µs.
 const UNKNOWN_ROUND_TRIP: i64 = 100_000;
-/// The least that is ever assumed after an outage, bytes/s.
+/// The least that is ever assumed, bytes/s.
 const LEAST: u64 = 250_000 / 8;
 /// How long an acknowledgement may wait for more datagrams, µs.
 const ACK_SPREAD: i64 = 5_000;
@@ -128,7 +128,6 @@ struct Drain {
     /// Queue before it, and how much of it should go, µs.
     before: i64,
     deficit: i64,
-    ended: i64,
     /// Drains in a row that had no effect.
     failed: u32,
     /// What could not be drained, µs, and until when that is believed.
@@ -150,6 +149,10 @@ pub(crate) struct Controller {
     gain: f64,
     /// When the phase ends by itself, µs.
     until: i64,
+    /// What was sent from then on met the queue as the last probe or drain left it, µs.
+    calm_from: i64,
+    /// Losses of what was sent before have been answered, µs.
+    answered: i64,
     /// Smoothed, µs.
     round_trip: Option<i64>,
     /// In the last 10 s, µs.
@@ -175,6 +178,8 @@ impl Controller {
             phase: Phase::Startup,
             gain: STARTUP_GAIN,
             until: i64::MAX,
+            calm_from: 0,
+            answered: 0,
             round_trip: None,
             least_round_trip: Minima::new(1_000_000),
             backlogged: false,
@@ -248,16 +253,16 @@ impl Controller {
             sent_at: ack.largest_sent_at,
         });
         if let Some(rate) = rate {
-            self.startup.peak = self.startup.peak.max(rate.delivered);
-            self.bandwidth.add(&rate, self.round());
+            self.on_rate(&rate, now);
         }
         self.advance(now);
         let window = self.round();
-        if self.losses.add(ack.newly_acked, ack.lost, now, window) {
-            self.on_overload(ack.in_flight, now);
-        }
         if let Some(at) = ack.largest_sent_at {
-            self.decide(self.delivery.micros(at), ack.in_flight, now);
+            let seen = self.delivery.micros(at);
+            if self.losses.add(ack.newly_acked, ack.lost, now, window) {
+                self.on_overload(seen, ack.in_flight, now);
+            }
+            self.decide(seen, rate, ack.in_flight, now);
         }
         self.set_pace();
     }
@@ -268,6 +273,16 @@ impl Controller {
             None => sample,
             Some(smoothed) => smoothed + (sample - smoothed) / 8,
         });
+    }
+
+    fn on_rate(&mut self, rate: &Rate, now: i64) {
+        self.startup.peak = self.startup.peak.max(rate.delivered());
+        if self.phase == Phase::Startup {
+            self.bandwidth.raise(rate.delivered());
+        } else {
+            let constant = (4 * self.delivery.interval()).max(3 * self.round());
+            self.bandwidth.track(rate, constant, now);
+        }
     }
 
     /// Whether data may go now: the pacer is open and the path has room for more.
@@ -307,7 +322,6 @@ impl Controller {
 
     /// Bytes that may be on their way.
     fn window(&self) -> u64 {
-        let rate = self.bandwidth();
         let jitter = self.delivery.jitter();
         let steady = self.carried_in(13 * self.empty_round_trip() / 10 + 12_000 + 13 * jitter / 10);
         if self.phase != Phase::Startup {
@@ -315,7 +329,7 @@ impl Controller {
         }
         let grown = FIRST_WINDOW + self.startup.acked;
         if self.bandwidth.is_measured() {
-            grown.min(3 * steady + FIRST_WINDOW)
+            grown.min(2 * steady + FIRST_WINDOW)
         } else {
             grown
         }

@@ -48,14 +48,19 @@ pub(crate) struct Arrivals {
 /// How fast datagrams left and arrived over a while.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
-    /// Bytes per second that arrived, never more than were sent: arrivals bunch behind whatever delayed them.
-    pub delivered: u64,
+    /// Bytes per second that arrived.
+    pub arrived: u64,
+    /// Bytes per second at which those that arrived were sent.
+    pub left: u64,
     /// Bytes per second that were sent, those that were lost included.
     pub sent: u64,
-    /// When the first of them was sent: µs since the epoch.
-    pub from: i64,
-    /// When the last of them was sent.
-    pub to: i64,
+}
+
+impl Rate {
+    /// What the path delivered for certain: arrivals bunch behind whatever held them up.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.arrived.min(self.left)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -193,7 +198,12 @@ impl Delivery {
 
     /// The queue that stood for the last half interval: its least delay above the base, µs.
     pub(crate) fn standing(&self) -> i64 {
-        let least = self.recent.least(self.interval() / 2);
+        self.stood_for(self.interval() / 2)
+    }
+
+    /// The queue that stood for a time in µs.
+    pub(crate) fn stood_for(&self, micros: i64) -> i64 {
+        let least = self.recent.least(micros);
         (least.unwrap_or(self.latest) - self.floor()).max(0)
     }
 
@@ -230,10 +240,9 @@ fn between(start: &Point, end: &Point) -> Rate {
     let arriving = (end.arrived - start.arrived).max(1) as u64;
     let sent = bytes + bytes / acked * lost;
     Rate {
-        delivered: per_second(bytes, sending.max(arriving)),
+        arrived: per_second(bytes, arriving),
+        left: per_second(bytes, sending),
         sent: per_second(sent, sending),
-        from: start.sent,
-        to: end.sent,
     }
 }
 

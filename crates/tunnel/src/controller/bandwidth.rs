@@ -1,61 +1,58 @@
-//! The most that a path delivered lately.
+//! What a path's line is thought to carry.
 
 use crate::delivery::Rate;
 
-const ROUNDS: usize = 10;
+/// Of the estimate, so much must have been sent for the arrivals to say something about the line.
+const OFFERED: f64 = 0.9;
 
-/// Largest rate of the last rounds. A round counts only when as much was sent as the path is thought to carry: from a path
-/// that is offered less nothing is learned but that it carries that.
+/// The estimate of one line's rate, bytes/s of what arrives.
 #[derive(Debug)]
 pub(super) struct Bandwidth {
-    rounds: [u64; ROUNDS],
-    at: usize,
-    /// When the present round began: send time, µs.
-    since: i64,
-    offered: bool,
+    rate: f64,
     measured: bool,
+    tracked: i64,
 }
 
 impl Bandwidth {
     pub(super) fn new(guess: u64) -> Self {
         Self {
-            rounds: [guess; ROUNDS],
-            at: 0,
-            since: 0,
-            offered: false,
+            rate: guess as f64,
             measured: false,
-        }
-    }
-
-    pub(super) fn add(&mut self, rate: &Rate, round: i64) {
-        self.offered |= rate.sent >= self.get() / 16 * 15;
-        let slot = &mut self.rounds[self.at];
-        *slot = rate.delivered.max(*slot);
-        if rate.to - self.since < round {
-            return;
-        }
-        self.since = rate.to;
-        if std::mem::take(&mut self.offered) {
-            self.measured = true;
-            self.at = (self.at + 1) % ROUNDS;
-            self.rounds[self.at] = 0;
+            tracked: 0,
         }
     }
 
     pub(super) fn get(&self) -> u64 {
-        self.rounds.iter().copied().max().unwrap_or_default()
-    }
-
-    /// The line was seen to carry this and no more.
-    pub(super) fn lower(&mut self, rate: u64) {
-        for slot in &mut self.rounds {
-            *slot = rate.min(*slot);
-        }
-        self.rounds[self.at] = rate;
+        self.rate as u64
     }
 
     /// Whether the estimate is more than a guess.
     pub(super) fn is_measured(&self) -> bool {
         self.measured
+    }
+
+    /// The line carried this, perhaps more.
+    pub(super) fn raise(&mut self, rate: u64) {
+        self.measured = true;
+        self.rate = self.rate.max(rate as f64);
+    }
+
+    /// The line carries this and no more.
+    pub(super) fn lower(&mut self, rate: u64) {
+        self.measured = true;
+        self.rate = self.rate.min(rate as f64);
+    }
+
+    /// Follows the arrivals with a time constant in µs. What counts is how they differ from what was sent: a path that is
+    /// offered a little less than it carries does not seem slower, and jitter averages out.
+    pub(super) fn track(&mut self, rate: &Rate, constant: i64, now: i64) {
+        let passed = (now - self.tracked).clamp(0, constant);
+        self.tracked = now;
+        let left = rate.left as f64;
+        if left < self.rate * OFFERED {
+            return;
+        }
+        let change = rate.arrived as f64 - self.rate.min(left);
+        self.rate += change * passed as f64 / constant as f64;
     }
 }

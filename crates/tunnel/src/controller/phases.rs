@@ -1,7 +1,9 @@
 //! What is done when: start-up, probes for more, drains of a standing queue.
 
+use crate::delivery::Rate;
+
 use super::{
-    Controller, DRAIN_GAIN, DRAIN_GAIN_MIN, PER_JITTER, PROBE_GAIN, PROBE_GAIN_MAX, PROBE_GROWTH,
+    Controller, DRAIN_GAIN, DRAIN_GAIN_MIN, LEAST, PER_JITTER, PROBE_GAIN, PROBE_GAIN_MAX, PROBE_GROWTH,
     PROBE_PAUSE, PROBE_PAUSE_MAX, Phase, QUEUE_FINE, QUEUE_FULL, STARTUP_FLAT, TOLERANCE_LIFE,
     UNPACED,
 };
@@ -14,9 +16,12 @@ impl Controller {
         }
         match self.phase {
             Phase::Probe => self.repay(now),
-            Phase::Repay => self.enter(Phase::JudgeProbe, 1.0, i64::MAX),
+            Phase::Repay => {
+                self.calm_from = now + self.delivery.interval() / 2;
+                self.enter(Phase::JudgeProbe, 1.0, i64::MAX);
+            }
             Phase::Drain => {
-                self.drain.ended = now;
+                self.calm_from = now + self.delivery.interval() / 2;
                 self.enter(Phase::JudgeDrain, 1.0, i64::MAX);
             }
             _ => {}
@@ -24,7 +29,7 @@ impl Controller {
     }
 
     /// Decides after an acknowledgement of something sent at `seen`.
-    pub(super) fn decide(&mut self, seen: i64, in_flight: u64, now: i64) {
+    pub(super) fn decide(&mut self, seen: i64, rate: Option<Rate>, in_flight: u64, now: i64) {
         if now > self.drain.tolerated_until {
             self.drain.tolerance = 0;
         }
@@ -34,14 +39,12 @@ impl Controller {
             Phase::Probe if self.delivery.present() > QUEUE_FULL + self.allowance() => {
                 self.repay(now);
             }
-            Phase::JudgeProbe if seen >= self.probe.ended => self.judge_probe(now),
-            Phase::JudgeDrain if seen >= self.drain.ended + self.delivery.interval() / 2 => {
-                self.judge_drain(now);
-            }
+            Phase::JudgeProbe if seen >= self.probe.ended => self.judge_probe(rate, now),
+            Phase::JudgeDrain if seen >= self.calm_from => self.judge_drain(now),
             _ => {}
         }
         match self.phase {
-            Phase::Cruise => self.cruise(in_flight, now),
+            Phase::Cruise if seen >= self.calm_from => self.cruise(in_flight, now),
             Phase::Startup | Phase::Drain => {}
             _ if lowered => self.begin_drain(self.excess(in_flight), now),
             _ => {}
@@ -62,18 +65,18 @@ impl Controller {
             return false;
         };
         let estimate = self.bandwidth.get();
-        let enough = rate.sent >= estimate / 20 * 19 || rate.delivered < rate.sent / 10 * 9;
+        let enough = rate.sent >= estimate / 20 * 19 || rate.arrived < rate.left / 10 * 9;
         let noise = 2.0 * self.delivery.jitter() as f64 / self.delivery.interval() as f64;
-        let less = (rate.delivered as f64) < estimate as f64 * (0.93 - noise);
+        let less = (rate.delivered() as f64) < estimate as f64 * (0.93 - noise);
         if enough && less {
-            self.bandwidth.lower(rate.delivered);
+            self.bandwidth.lower(rate.delivered());
         }
         enough && less
     }
 
     fn grow(&mut self, seen: i64, in_flight: u64, now: i64) {
         let bound = 10_000.max(self.least_round_trip() / 8);
-        if self.delivery.standing() > bound + self.allowance() {
+        if self.delivery.stood_for(self.delivery.interval() / 4) > bound + self.allowance() {
             let excess = self.excess(in_flight).max(self.delivery.standing());
             self.begin_drain(excess, now);
             return;
@@ -105,9 +108,9 @@ impl Controller {
             return;
         }
         let queue = self.delivery.standing() - self.allowance();
-        if queue > QUEUE_FULL {
+        if queue > QUEUE_FULL.max(self.queue_fine()) {
             self.begin_drain(queue.max(self.excess(in_flight)), now);
-        } else if queue > QUEUE_FINE {
+        } else if queue > self.queue_fine() {
             self.begin_drain(queue, now);
         } else if self.backlogged && now >= self.probe.next {
             self.begin_probe(PROBE_GAIN, now);
@@ -129,16 +132,24 @@ impl Controller {
         self.enter(Phase::Repay, DRAIN_GAIN, now + takes as i64);
     }
 
-    fn judge_probe(&mut self, now: i64) {
+    fn judge_probe(&mut self, rate: Option<Rate>, now: i64) {
+        let delivered = rate.map_or(0, |rate| rate.delivered());
         let least = self.probe.before as f64 * (1.0 + (self.probe.gain - 1.0) / 2.0);
-        let grew = self.bandwidth.get() as f64 > least;
-        if grew && self.backlogged && self.delivery.standing() <= QUEUE_FINE + self.allowance() {
+        let calm = self.delivery.standing() <= self.queue_fine() + self.allowance();
+        if delivered as f64 > least && self.backlogged && calm {
+            self.bandwidth.raise(delivered);
             self.probe.pause = PROBE_PAUSE;
             let gain = (self.probe.gain * PROBE_GROWTH).min(PROBE_GAIN_MAX);
             self.begin_probe(gain, now);
             return;
         }
         self.rest(now);
+    }
+
+    /// A queue that is left alone, µs: a few ms, or a datagram and a half.
+    fn queue_fine(&self) -> i64 {
+        let datagram = 2_250_000_000 / self.bandwidth.get().max(LEAST);
+        QUEUE_FINE.max(datagram as i64)
     }
 
     fn rest(&mut self, now: i64) {
@@ -160,12 +171,12 @@ impl Controller {
 
     fn judge_drain(&mut self, now: i64) {
         let queue = self.delivery.standing();
-        let gone = queue <= QUEUE_FINE + self.allowance()
-            || queue <= self.drain.before - self.drain.deficit / 2;
-        if gone {
-            self.drain.failed = 0;
-        } else if self.backlogged {
+        let serious = self.drain.before > QUEUE_FULL + self.allowance();
+        let gone = queue <= self.drain.before - self.drain.deficit / 2;
+        if serious && self.backlogged && !gone {
             self.drain.failed += 1;
+        } else {
+            self.drain.failed = 0;
         }
         if self.drain.failed == 2 {
             self.drain.failed = 0;
@@ -178,12 +189,14 @@ impl Controller {
     }
 
     /// More is lost than is usual here: the line is full, whatever the delay says.
-    pub(super) fn on_overload(&mut self, in_flight: u64, now: i64) {
+    pub(super) fn on_overload(&mut self, seen: i64, in_flight: u64, now: i64) {
+        if seen < self.answered {
+            return;
+        }
+        self.answered = now;
         self.probe.pause = (2 * self.probe.pause).min(PROBE_PAUSE_MAX);
         if let Some(rate) = self.delivery.short_rate() {
-            if rate.delivered < self.bandwidth.get() {
-                self.bandwidth.lower(rate.delivered);
-            }
+            self.bandwidth.lower(rate.delivered());
         }
         match self.phase {
             Phase::Startup => self.begin_drain(self.excess(in_flight), now),
