@@ -7,7 +7,16 @@ use crate::{
     partial::write_arrived,
 };
 
-/// What became of a piece that brought no record to its end.
+/// What a piece did that was of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It is the first of an ordered record that is not whole yet: to be [settled](Assembly::settle) when its time comes.
+    Opened,
+    /// Anything else.
+    Taken,
+}
+
+/// Why a piece was of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The record was delivered before: a redundant or reinjected copy.
@@ -18,14 +27,28 @@ pub(crate) enum Refused {
     Contradiction,
 }
 
-/// Where whole records go, and shorter super-frames made of what arrived of one; true: begins with a virtio-net header.
-pub(crate) type Deliver<'a> = &'a mut dyn FnMut(&[u8], bool);
+/// A whole record, or a shorter super-frame made of what arrived of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived<'a> {
+    pub bytes: &'a [u8],
+    /// It begins with a virtio-net header.
+    pub vnet: bool,
+    /// When an ordered record was sent ([`wire::payload::Order`]), if its time may be still to come; `None`: deliver at once.
+    pub sent: Option<u32>,
+}
+
+/// Where that goes.
+pub(crate) type Deliver<'a> = &'a mut dyn FnMut(Arrived<'_>);
 
 #[derive(Debug, Default)]
 struct Slot {
     number: u64,
     total: u32,
     vnet: bool,
+    /// When it was sent, if it is ordered.
+    sent: Option<u32>,
+    /// It is ordered and its time has come: what arrives is delivered at once.
+    settled: bool,
     /// At least `total` long; what `have` does not name is left from an earlier record.
     bytes: Vec<u8>,
     /// Ascending, disjoint byte ranges that arrived; empty: the slot is free.
@@ -42,6 +65,11 @@ impl Slot {
     fn is_whole(&self) -> bool {
         self.have[..] == [(0, self.total)]
     }
+
+    /// It is ordered and its time is still to come.
+    fn waits(&self) -> bool {
+        self.sent.is_some() && !self.settled
+    }
 }
 
 /// Delivered record numbers and records being put together.
@@ -52,7 +80,7 @@ pub(crate) struct Assembly {
     slots: Vec<Slot>,
     /// Buffers of super-frames waiting for the next one.
     spare: Vec<Vec<u8>>,
-    /// Per path: the record of its last piece, if that is not whole.
+    /// Per path: the record of its last piece, if that is neither whole nor ordered.
     open: Vec<(u8, u64)>,
     scratch: Vec<u8>,
     max_frame: u32,
@@ -87,7 +115,8 @@ impl Assembly {
     /// Takes one piece that came on `path`; hands the whole record to `deliver` when it completes one.
     ///
     /// The pieces of a record come in order on one path. So when its end is here, or a later record, the missing ones are lost,
-    /// and of a super-frame the segments that are whole are delivered without them.
+    /// and of a super-frame the segments that are whole are delivered without them. Of an ordered record they wait for
+    /// [`settle`](Self::settle), since what is missing may be sent again in time.
     ///
     /// # Errors
     /// Says why the piece was of no use.
@@ -96,7 +125,7 @@ impl Assembly {
         piece: &Piece<'_>,
         path: u8,
         deliver: Deliver<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Accepted, Refused> {
         self.settle_before(piece.number, path, deliver);
         let longest = if piece.vnet {
             self.max_super
@@ -109,10 +138,22 @@ impl Assembly {
         self.check(piece.number)?;
         if piece.is_whole() && self.holding(piece.number).is_none() {
             self.mark(piece.number);
-            deliver(piece.bytes, piece.vnet);
-            return Ok(());
+            deliver(Arrived {
+                bytes: piece.bytes,
+                vnet: piece.vnet,
+                sent: piece.order.map(|order| order.sent),
+            });
+            return Ok(Accepted::Taken);
         }
         self.fragment(piece, path, deliver)
+    }
+
+    /// The time of ordered record `number` has come: delivers what arrived of it. Later pieces are delivered at once.
+    pub(crate) fn settle(&mut self, number: u64, deliver: Deliver<'_>) {
+        if let Some(at) = self.holding(number).filter(|&at| self.slots[at].waits()) {
+            self.slots[at].settled = true;
+            self.write_arrived(at, deliver);
+        }
     }
 
     /// Records given up since the last call because their place was needed.
@@ -124,7 +165,7 @@ impl Assembly {
     pub(crate) fn release(&mut self) {
         for at in 0..self.slots.len() {
             if !self.slots[at].is_free() {
-                self.give_up(at);
+                self.forget(at);
             }
         }
         self.slots = Vec::new();
@@ -189,12 +230,12 @@ impl Assembly {
         piece: &Piece<'_>,
         path: u8,
         deliver: Deliver<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Accepted, Refused> {
         if self.slots.is_empty() {
             self.slots.resize_with(MAX_ASSEMBLIES, Slot::default);
         }
         let at = slot_of(piece.number);
-        self.claim(at, piece)?;
+        let opened = self.claim(at, piece, deliver)?;
         let slot = &mut self.slots[at];
         let (start, end) = (piece.offset, piece.offset + piece.bytes.len() as u32);
         if slot.total != piece.total || slot.vnet != piece.vnet || end > slot.total {
@@ -203,17 +244,24 @@ impl Assembly {
         slot.bytes[start as usize..end as usize].copy_from_slice(piece.bytes);
         insert_range(&mut slot.have, (start, end));
         if slot.is_whole() && slot.written.is_empty() {
-            deliver(&slot.bytes[..slot.total as usize], slot.vnet);
-        } else if end == slot.total || !slot.written.is_empty() {
+            deliver(Arrived {
+                bytes: &slot.bytes[..slot.total as usize],
+                vnet: slot.vnet,
+                sent: slot.sent.filter(|_| !slot.settled),
+            });
+        } else if !slot.waits() && (end == slot.total || slot.settled || !slot.written.is_empty()) {
             self.write_arrived(at, deliver);
         }
-        if self.slots[at].is_whole() {
+        let slot = &self.slots[at];
+        if slot.is_whole() {
             self.mark(piece.number);
             self.free(at);
-        } else {
+        } else if slot.sent.is_none() {
             self.set_open(path, piece.number);
+        } else if opened {
+            return Ok(Accepted::Opened);
         }
-        Ok(())
+        Ok(Accepted::Taken)
     }
 
     /// A piece of record `number` came on `path`: what an earlier record still lacks is lost.
@@ -256,20 +304,25 @@ impl Assembly {
         }
     }
 
-    /// Makes `slots[at]` the one of the piece's record, giving up an older record that holds it.
-    fn claim(&mut self, at: usize, piece: &Piece<'_>) -> Result<(), Refused> {
+    /// Makes `slots[at]` the one of the piece's record, giving up an older record that holds it. False: it was already.
+    fn claim(
+        &mut self,
+        at: usize,
+        piece: &Piece<'_>,
+        deliver: Deliver<'_>,
+    ) -> Result<bool, Refused> {
         let slot = &self.slots[at];
         if !slot.is_free() {
             if slot.number == piece.number {
-                return Ok(());
+                return Ok(false);
             }
             if slot.number > piece.number {
                 return Err(Refused::TooOld);
             }
-            self.give_up(at);
+            self.give_up(at, deliver);
         }
         if self.held + piece.total as usize > MAX_ASSEMBLY_BYTES {
-            self.evict_oldest();
+            self.evict_oldest(deliver);
         }
         let total = piece.total as usize;
         let slot = &mut self.slots[at];
@@ -281,19 +334,21 @@ impl Assembly {
         }
         slot.number = piece.number;
         slot.vnet = piece.vnet;
+        slot.sent = piece.order.map(|order| order.sent);
+        slot.settled = false;
         slot.total = piece.total;
         self.held += total;
-        Ok(())
+        Ok(true)
     }
 
-    fn evict_oldest(&mut self) {
+    fn evict_oldest(&mut self, deliver: Deliver<'_>) {
         let holding = self
             .slots
             .iter()
             .enumerate()
             .filter(|(_, slot)| !slot.is_free());
         if let Some((oldest, _)) = holding.min_by_key(|(_, slot)| slot.number) {
-            self.give_up(oldest);
+            self.give_up(oldest, deliver);
         }
     }
 
@@ -303,8 +358,16 @@ impl Assembly {
         (slot.number == number && !slot.is_free()).then(|| slot_of(number))
     }
 
+    /// Frees a slot whose record is not whole, after what arrived of an ordered one was delivered.
+    fn give_up(&mut self, at: usize, deliver: Deliver<'_>) {
+        if self.slots[at].waits() {
+            self.write_arrived(at, deliver);
+        }
+        self.forget(at);
+    }
+
     /// Frees a slot whose record is not whole. Where some of it was delivered, none of it may be again.
-    fn give_up(&mut self, at: usize) {
+    fn forget(&mut self, at: usize) {
         self.evicted += 1;
         if !self.slots[at].written.is_empty() {
             self.mark(self.slots[at].number);

@@ -5,7 +5,7 @@ use wire::{
     vnet::{VNET_LEN, VnetHeader},
 };
 
-use crate::assembly::{Deliver, insert_range};
+use crate::assembly::{Arrived, Deliver, insert_range};
 
 /// Delivers the segments of the super-frame `record` (with virtio-net header) that lie within `have` and are not in `written`,
 /// and adds them there. Without its headers nothing of it can be delivered.
@@ -30,7 +30,11 @@ pub(crate) fn write_arrived(
             let (head, body) = scratch.split_at_mut(VNET_LEN);
             if let Some((header, len)) = whole.cut(run.0 as usize..run.1 as usize, body) {
                 head.copy_from_slice(&header.encode());
-                deliver(&scratch[..VNET_LEN + len], true);
+                deliver(Arrived {
+                    bytes: &scratch[..VNET_LEN + len],
+                    vnet: true,
+                    sent: None,
+                });
             }
             insert_range(written, run);
             from = run.1;

@@ -237,10 +237,10 @@ impl Path {
                 }
             }
             let room = usize::from(self.mtu.current()) - OVERHEAD - payload_len(0, 0);
-            let taken = self
-                .open
-                .pieces
-                .push_part(part.record, vnet, None, record, offset..to, room);
+            let taken =
+                self.open
+                    .pieces
+                    .push_part(part.record, vnet, None, record, offset..to, room);
             if taken > 0 {
                 self.open.carried.push(Carried {
                     offset: offset as u32,

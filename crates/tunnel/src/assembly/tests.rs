@@ -17,7 +17,8 @@ fn piece(number: u64, offset: usize, record: &[u8], len: usize) -> Piece<'_> {
 
 fn feed(assembly: &mut Assembly, piece: &Piece<'_>) -> (Result<(), Refused>, Vec<Vec<u8>>) {
     let mut out = Vec::new();
-    let result = assembly.accept(piece, 1, &mut |bytes, _| out.push(bytes.to_vec()));
+    let result = assembly.accept(piece, 1, &mut |arrived| out.push(arrived.bytes.to_vec()));
+    let result = result.map(|accepted| assert_eq!(accepted, Accepted::Taken));
     (result, out)
 }
 
@@ -143,9 +144,10 @@ fn feed_pieces(
             vnet: true,
             ..piece(number, start, &record, end - start)
         };
-        let _ = assembly.accept(&piece, path, &mut |record, vnet| {
-            assert!(vnet);
-            segments.extend(segments_of(record));
+        let _ = assembly.accept(&piece, path, &mut |arrived| {
+            assert!(arrived.vnet);
+            assert_eq!(arrived.sent, None);
+            segments.extend(segments_of(arrived.bytes));
         });
     }
     segments
@@ -205,4 +207,161 @@ fn what_was_delivered_in_part_is_not_delivered_again_once_it_had_to_go() {
     let _ = feed_pieces(&mut assembly, MAX_ASSEMBLIES as u64, 1, 0..1);
     assert_eq!(assembly.take_evicted(), 1);
     assert_eq!(feed_pieces(&mut assembly, 0, 2, 0..8), []);
+}
+
+/// An ordered record's sender: the same pieces as [`feed_pieces`], all of one time.
+struct Ordered {
+    assembly: Assembly,
+    segments: Vec<u8>,
+    held: Vec<u32>,
+}
+
+const AT: u32 = 77;
+
+impl Ordered {
+    fn new() -> Self {
+        Self {
+            assembly: Assembly::new(2000, 65_569),
+            segments: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, number: u64, pieces: impl Iterator<Item = usize>) -> Vec<Accepted> {
+        let record = super_frame();
+        let mut accepted = Vec::new();
+        for at in pieces {
+            let (start, end) = (at * 1400, record.len().min(at * 1400 + 1400));
+            let piece = Piece {
+                vnet: true,
+                order: Some(wire::payload::Order {
+                    sent: AT,
+                    again: false,
+                }),
+                ..piece(number, start, &record, end - start)
+            };
+            let result = self.assembly.accept(&piece, 1, &mut |arrived| {
+                self.segments.extend(segments_of(arrived.bytes));
+                self.held.extend(arrived.sent);
+            });
+            accepted.extend(result);
+        }
+        accepted
+    }
+
+    fn settle(&mut self, number: u64) {
+        self.assembly.settle(number, &mut |arrived| {
+            assert_eq!(arrived.sent, None);
+            self.segments.extend(segments_of(arrived.bytes));
+        });
+    }
+
+    /// The segments delivered since the last call, and the times of whole records among them.
+    fn take(&mut self) -> (Vec<u8>, Vec<u32>) {
+        (
+            std::mem::take(&mut self.segments),
+            std::mem::take(&mut self.held),
+        )
+    }
+}
+
+#[test]
+fn an_ordered_record_waits_for_what_is_missing() {
+    let mut ordered = Ordered::new();
+    let accepted = ordered.feed(0, [0, 1, 2, 4, 5, 6, 7].into_iter());
+    assert_eq!(accepted[0], Accepted::Opened);
+    assert!(
+        accepted[1..]
+            .iter()
+            .all(|accepted| *accepted == Accepted::Taken)
+    );
+    assert_eq!(
+        ordered.feed(1, 0..8)[0],
+        Accepted::Opened,
+        "a later one on its path"
+    );
+    assert_eq!(
+        ordered.take(),
+        ((0..10).collect(), vec![AT]),
+        "only the later one"
+    );
+    assert_eq!(ordered.feed(0, 3..4), [Accepted::Taken]);
+    assert_eq!(ordered.take(), ((0..10).collect(), vec![AT]));
+    ordered.settle(0);
+    assert_eq!(ordered.take(), (vec![], vec![]));
+}
+
+#[test]
+fn what_arrived_of_an_ordered_record_is_delivered_when_its_time_comes() {
+    let mut ordered = Ordered::new();
+    ordered.feed(0, [0, 1, 2, 4, 5, 7].into_iter());
+    assert_eq!(ordered.take(), (vec![], vec![]));
+    ordered.settle(0);
+    assert_eq!(ordered.take(), (vec![0, 1, 2, 3, 6, 7], vec![]));
+    ordered.settle(0);
+    assert_eq!(ordered.feed(0, 6..7), [Accepted::Taken]);
+    assert_eq!(
+        ordered.take(),
+        (vec![8, 9], vec![]),
+        "at once, though not the end"
+    );
+    ordered.feed(0, 3..4);
+    assert_eq!(ordered.take(), (vec![4, 5], vec![]));
+    assert_eq!(ordered.feed(0, 0..8), [], "it was whole");
+}
+
+#[test]
+fn an_ordered_record_without_its_headers_is_whole_or_nothing_until_they_come() {
+    let mut ordered = Ordered::new();
+    ordered.feed(0, 2..8);
+    ordered.settle(0);
+    assert_eq!(ordered.take(), (vec![], vec![]));
+    ordered.feed(0, 0..1);
+    assert_eq!(ordered.take().0, [0, 3, 4, 5, 6, 7, 8, 9]);
+    ordered.feed(0, 1..2);
+    assert_eq!(ordered.take(), (vec![1, 2], vec![]));
+    // Settled with nothing written, then whole: at once.
+    ordered.feed(1, 1..8);
+    ordered.settle(1);
+    ordered.feed(1, 0..1);
+    assert_eq!(ordered.take(), ((0..10).collect(), vec![]));
+}
+
+#[test]
+fn an_ordered_record_that_has_to_go_is_delivered_first() {
+    let mut ordered = Ordered::new();
+    ordered.feed(0, 0..3);
+    let next = MAX_ASSEMBLIES as u64;
+    assert_eq!(ordered.feed(next, 0..1), [Accepted::Opened]);
+    assert_eq!(ordered.take(), (vec![0, 1, 2, 3], vec![]));
+    assert_eq!(ordered.assembly.take_evicted(), 1);
+    assert_eq!(
+        ordered.feed(0, 3..8),
+        [],
+        "of what was delivered in part nothing comes again"
+    );
+    ordered.settle(0);
+    ordered.settle(next);
+    assert_eq!(ordered.take(), (vec![0], vec![]));
+    ordered.feed(2 * next, 0..8);
+    assert_eq!(
+        ordered.take(),
+        ((0..10).collect(), vec![AT]),
+        "what is settled goes as it is"
+    );
+}
+
+#[test]
+fn ordered_records_too_many_to_hold_are_delivered_as_they_are() {
+    let mut ordered = Ordered::new();
+    for number in 0..600 {
+        ordered.feed(number, 0..1);
+    }
+    let evicted = ordered.assembly.take_evicted();
+    assert!(evicted > 0 && ordered.assembly.held <= MAX_ASSEMBLY_BYTES);
+    assert_eq!(
+        ordered.take().0.len() as u64,
+        evicted,
+        "one segment of each"
+    );
 }

@@ -144,12 +144,12 @@ impl Link {
                 context.drops.count(Drop::Malformed);
                 break;
             };
-            let result = self.assembly.accept(&piece, path, &mut |record, vnet| {
+            let result = self.assembly.accept(&piece, path, &mut |arrived| {
                 delivered += 1;
-                deliver(record, vnet);
+                deliver(arrived.bytes, arrived.vnet);
             });
             match result {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(Refused::Duplicate) => context.drops.count(Drop::DuplicateRecord),
                 Err(Refused::TooOld) => context.drops.count(Drop::RecordTooOld),
                 Err(Refused::Contradiction) => context.drops.count(Drop::BadFragment),

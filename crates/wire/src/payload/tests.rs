@@ -63,7 +63,10 @@ fn bytes_of_an_ordered_piece() {
     assert_eq!(writer.bytes(), expected.concat());
     let read: Vec<_> = pieces(writer.bytes()).into_iter().flatten().collect();
     assert_eq!([read[0].order, read[1].order], [first, again]);
-    assert_eq!((read[1].number, read[1].offset, read[1].bytes), (9, 1, &b"yz"[..]));
+    assert_eq!(
+        (read[1].number, read[1].offset, read[1].bytes),
+        (9, 1, &b"yz"[..])
+    );
 }
 
 #[test]
