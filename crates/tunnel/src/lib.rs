@@ -30,6 +30,7 @@ pub mod params;
 mod partial;
 mod path;
 mod peer;
+mod playout;
 pub mod queue;
 mod record;
 mod scheduler;

@@ -149,3 +149,29 @@ pub const STATUS_REPEAT: Duration = ms(50);
 pub const MAX_WAITING: usize = 32;
 /// How long they are kept: then kernels have asked again.
 pub const WAITING_LIFE: Duration = ms(1_000);
+
+/// Bytes of ordered records held until their time: twice what 300 Mbit/s bring in 100 ms.
+pub const MAX_PLAYOUT_BYTES: usize = 8 << 20;
+/// Ordered records held until their time.
+pub const MAX_PLAYOUT_RECORDS: usize = 16_384;
+/// The longest that an ordered record is held: of lines further apart the slower one is late.
+pub const MAX_PLAYOUT_HOLD: Duration = ms(500);
+/// Ordered records due within this are released together, to save wake-ups.
+pub const PLAYOUT_SLACK: Duration = Duration::from_micros(200);
+/// Added to the longest transit that was seen.
+pub const PLAYOUT_MARGIN: Duration = ms(1);
+/// So far the delay rises at once. With [`PLAYOUT_RISE`] nothing pauses for more than 1.5 times this; TCPs time out after 200 ms.
+pub const PLAYOUT_STEP: Duration = ms(100);
+/// Beyond it rises by one part in this many of the time.
+pub const PLAYOUT_RISE: i64 = 3;
+/// It falls by one part in this many of the time.
+pub const PLAYOUT_FALL: i64 = 10;
+/// After this without ordered records the delay is found anew: clocks drift.
+pub const PLAYOUT_FORGET: Duration = ms(10_000);
+/// More than one ordered piece in this many sent again makes it worth waiting for them.
+pub const AGAIN_SHARE: u64 = 2_000;
+/// In how many eighths of a second of the last four some must have been.
+pub const AGAIN_SPREAD: usize = 4;
+/// Something sent again is waited for until 1.5 round trips of the fastest path and this after the slowest path's transit:
+/// an acknowledgement waits [`ACK_DELAY`], and the line may have a queue.
+pub const AGAIN_MARGIN: Duration = ms(15);
