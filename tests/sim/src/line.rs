@@ -22,6 +22,8 @@ pub struct Shape {
     pub delay: Duration,
     /// More delay for each packet, uniform from nothing to this; without `overtaking` it never reorders.
     pub jitter: Duration,
+    /// More delay for each packet, exponential with this mean; likewise.
+    pub exponential: Duration,
     /// Packets with more jitter are overtaken by those with less.
     pub overtaking: bool,
     /// Bits per second of IP packets; 0: without limit.
@@ -51,6 +53,7 @@ impl Shape {
         Self {
             delay,
             jitter: Duration::ZERO,
+            exponential: Duration::ZERO,
             overtaking: false,
             rate: 0,
             queue: 1 << 20,
@@ -79,6 +82,18 @@ impl Shape {
             ..self
         }
     }
+
+    /// The same with a queue that takes this long to empty, at least 30 kB.
+    #[must_use]
+    pub const fn with_buffer(self, time: Duration) -> Self {
+        let queue = (self.rate / 8) as u128 * time.as_micros() / 1_000_000;
+        let queue = if queue < 30_000 {
+            30_000
+        } else {
+            queue as usize
+        };
+        Self { queue, ..self }
+    }
 }
 
 /// One direction: its shape and what it is doing.
@@ -91,6 +106,8 @@ pub struct Direction {
     bad: bool,
     /// Packets that went in and came out.
     pub carried: u64,
+    /// Bytes of these.
+    pub carried_bytes: u64,
     /// Packets that vanished.
     pub lost: u64,
 }
@@ -105,6 +122,7 @@ impl Direction {
             last_arrival: None,
             bad: false,
             carried: 0,
+            carried_bytes: 0,
             lost: 0,
         }
     }
@@ -125,6 +143,7 @@ impl Direction {
             return [None, None];
         };
         self.carried += 1;
+        self.carried_bytes += size as u64;
         let first = self.arrival(leaves, rng);
         let twice = self.shape.duplicate > 0.0 && rng.random_bool(self.shape.duplicate);
         let second = twice.then(|| first + Duration::from_micros(rng.random_range(0..20_000)));
@@ -161,7 +180,8 @@ impl Direction {
     }
 
     /// Bytes in the queue.
-    fn waiting(&self, now: Instant) -> u64 {
+    #[must_use]
+    pub fn waiting(&self, now: Instant) -> u64 {
         let busy = self
             .free_at
             .map_or(Duration::ZERO, |free| free.saturating_duration_since(now));
@@ -183,6 +203,11 @@ impl Direction {
         let mut at = leaves + shape.delay;
         if !shape.jitter.is_zero() {
             at += shape.jitter.mul_f64(rng.random_range(0.0..1.0));
+        }
+        if !shape.exponential.is_zero() {
+            at += shape
+                .exponential
+                .mul_f64(-rng.random_range(f64::EPSILON..1.0).ln());
         }
         if shape.reorder > 0.0 && rng.random_bool(shape.reorder) {
             return at + shape.reorder_by;

@@ -20,6 +20,8 @@ use crate::{
     fault::Fault,
     host::Host,
     line::Line,
+    ping::Ping,
+    tcp::Connection,
     traffic::{Stream, StreamSpec},
 };
 
@@ -47,6 +49,12 @@ pub enum Happening {
     Fault(Fault),
     /// The attacker does something.
     Attack,
+    /// A transfer may have something to do.
+    Transfer(usize),
+    /// The next echo request of these.
+    Ping(usize),
+    /// An echo request (number) of these is answered.
+    Echo(usize, u32),
 }
 
 struct Scheduled {
@@ -89,6 +97,10 @@ pub struct World {
     pub lines: Vec<Line>,
     /// Traffic.
     pub streams: Vec<Stream>,
+    /// Bulk transfers.
+    pub connections: Vec<Connection>,
+    /// Echo requests.
+    pub pings: Vec<Ping>,
     /// What must hold.
     pub checks: Checks,
     /// Someone on the wire.
@@ -118,6 +130,8 @@ impl World {
             hosts: Vec::new(),
             lines: Vec::new(),
             streams: Vec::new(),
+            connections: Vec::new(),
+            pings: Vec::new(),
             checks: Checks::new(base),
             attacker: Attacker::default(),
             verbose: std::env::var_os("ROPEWALK_SIM_VERBOSE").is_some(),
@@ -225,6 +239,9 @@ impl World {
             Happening::Burst(stream) => self.on_burst(stream),
             Happening::Fault(fault) => self.apply(fault),
             Happening::Attack => self.on_attack(),
+            Happening::Transfer(id) => self.on_connection(id),
+            Happening::Ping(id) => self.on_ping(id),
+            Happening::Echo(id, number) => self.on_echo(id, number),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use node::PortVlans;
 
-use crate::{frame::identify, superframe};
+use crate::{frame::identify, ping, superframe, tcp};
 
 use super::{Happening, World, stepping::Input};
 
@@ -51,10 +51,31 @@ impl World {
         self.schedule(next, Happening::Burst(id));
     }
 
+    /// A kernel gives a record with a virtio-net header to port 0 of a machine.
+    pub(crate) fn offer_record(&mut self, host: usize, record: Vec<u8>) {
+        if self.hosts[host].runs() {
+            self.step(host, Input::Record(0, record));
+        }
+    }
+
+    /// The same with a frame.
+    pub(crate) fn offer(&mut self, host: usize, frame: Vec<u8>) {
+        if self.hosts[host].runs() {
+            self.step(host, Input::Frames(0, vec![frame]));
+        }
+    }
+
     /// A node wrote a frame to its port: it must be one that was sent, whole, to here, and for the first time.
     pub(super) fn on_frame(&mut self, host: usize, port: u16, frame: &[u8]) {
         let now = self.now;
-        if let Err(wrong) = self.judge(host, port, frame) {
+        let judged = if let Some(id) = tcp::frame::transfer(frame) {
+            self.on_transfer(host, id, frame)
+        } else if let Some((id, number)) = ping::identify(frame) {
+            self.on_ping_frame(host, id, number)
+        } else {
+            self.judge(host, port, frame)
+        };
+        if let Err(wrong) = judged {
             let name = self.hosts[host].recipe.name.clone();
             self.checks
                 .violated(now, format!("{name} port {port} was given {wrong}"));
