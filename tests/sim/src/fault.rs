@@ -66,7 +66,7 @@ pub enum Fault {
     Order(usize, u8, PathOp),
     /// The attacker works for this long from now.
     Attack(Duration),
-    /// Streams pause, or go on.
+    /// Streams and transfers pause, or go on.
     Pause(bool),
 }
 
@@ -125,10 +125,11 @@ impl World {
                 self.command(host, NodeCommand::Path(0, UplinkId(uplink), None, op));
             }
             Fault::Attack(time) => self.begin_attack(time),
-            Fault::Pause(paused) => self
-                .streams
-                .iter_mut()
-                .for_each(|stream| stream.paused = paused),
+            Fault::Pause(paused) => {
+                let streams = self.streams.iter_mut();
+                streams.for_each(|stream| stream.paused = paused);
+                self.pause_connections(paused);
+            }
         }
     }
 

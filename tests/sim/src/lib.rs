@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "a replayed seed prints what happens")]
 
+pub mod aggregate;
 pub mod attack;
 pub mod checks;
 pub mod expect;

@@ -108,6 +108,8 @@ pub struct Direction {
     pub carried: u64,
     /// Bytes of these.
     pub carried_bytes: u64,
+    /// Bytes of IP packets that entered, lost ones too.
+    pub offered_bytes: u64,
     /// Packets that vanished.
     pub lost: u64,
 }
@@ -123,6 +125,7 @@ impl Direction {
             bad: false,
             carried: 0,
             carried_bytes: 0,
+            offered_bytes: 0,
             lost: 0,
         }
     }
@@ -134,6 +137,7 @@ impl Direction {
         now: Instant,
         rng: &mut ChaCha8Rng,
     ) -> [Option<Instant>; 2] {
+        self.offered_bytes += size as u64;
         if self.loses(size, rng) {
             self.lost += 1;
             return [None, None];

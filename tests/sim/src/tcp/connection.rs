@@ -230,6 +230,15 @@ impl World {
         }
     }
 
+    /// The applications of all transfers have nothing more to send, or do again.
+    pub(crate) fn pause_connections(&mut self, paused: bool) {
+        for id in 0..self.connections.len() {
+            let sender = &mut self.connections[id].sender;
+            sender.limit = paused.then(|| sender.board.next());
+            self.wake_connection(id, self.now);
+        }
+    }
+
     /// A transfer does what it may now.
     pub(crate) fn on_connection(&mut self, id: usize) {
         let now = self.now;
