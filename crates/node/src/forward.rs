@@ -217,26 +217,21 @@ impl Forwarder {
         peers.send(peer, &record, *now, *datagrams);
     }
 
-    /// Passes a frame from a peer to the local ports.
-    pub(crate) fn on_peer_frame(
-        &mut self,
-        peer: usize,
-        frame: &[u8],
-        now: Instant,
-        frames: &mut dyn FrameSink,
-    ) {
-        self.pass_from_peer(peer, &Passing::plain(frame), now, frames);
-    }
-
-    /// The same for a record: virtio-net header and frame, as the peer wrote them.
-    pub(crate) fn on_peer_record(
+    /// Passes what a peer sent to the local ports: a frame, or with `vnet` a virtio-net header and frame, as the peer wrote them.
+    pub(crate) fn on_peer(
         &mut self,
         peer: usize,
         record: &[u8],
+        vnet: bool,
         now: Instant,
         frames: &mut dyn FrameSink,
     ) {
-        match Passing::checked(record) {
+        let passing = if vnet {
+            Passing::checked(record)
+        } else {
+            Some(Passing::plain(record))
+        };
+        match passing {
             Some(passing) => self.pass_from_peer(peer, &passing, now, frames),
             None => self.bad_header += 1,
         }

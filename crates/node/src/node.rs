@@ -194,11 +194,7 @@ impl Node {
         };
         let (forwarder, frames) = (&mut self.forwarder, &mut *io.frames);
         peer.receive(arrival, datagram, now, io.datagrams, &mut |record, vnet| {
-            if vnet {
-                forwarder.on_peer_record(slot, record, now, frames);
-            } else {
-                forwarder.on_peer_frame(slot, record, now, frames);
-            }
+            forwarder.on_peer(slot, record, vnet, now, frames);
         });
     }
 
@@ -266,7 +262,11 @@ impl Node {
 
     /// Sends what the calls since the last flush left in open datagrams. Call at the end of every batch.
     pub fn flush(&mut self, now: Instant, io: &mut Io<'_>) {
-        self.peers.flush(now, io.datagrams);
+        let (forwarder, frames) = (&mut self.forwarder, &mut *io.frames);
+        self.peers
+            .flush(now, io.datagrams, &mut |slot, record, vnet| {
+                forwarder.on_peer(slot, record, vnet, now, frames);
+            });
         self.forwarder.flush(io.frames);
     }
 

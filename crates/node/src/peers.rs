@@ -58,10 +58,17 @@ impl Peers {
         }
     }
 
-    /// Flushes those that were changed since the last time.
-    pub(crate) fn flush(&mut self, now: Instant, sink: &mut dyn DatagramSink) {
+    /// Flushes those that were changed since the last time; records whose time has come go to `deliver`, with the slot.
+    pub(crate) fn flush(
+        &mut self,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+        deliver: &mut dyn FnMut(usize, &[u8], bool),
+    ) {
         while let Some(slot) = self.to_flush.take() {
-            self.list[slot].flush(now, sink);
+            let peer = &mut self.list[slot];
+            peer.deliver_due(now, &mut |record, vnet| deliver(slot, record, vnet));
+            peer.flush(now, sink);
             self.to_ask.add(slot);
             self.to_tell.add(slot);
         }
@@ -83,7 +90,7 @@ impl Peers {
             // Time alone may have made it later: a session that fell idle is probed less often.
             if peer.poll_timeout(now).is_some_and(|at| at <= now) {
                 handle(peer);
-                self.to_tell.add(slot);
+                self.to_flush.add(slot);
             }
             self.to_ask.add(slot);
         }

@@ -1,6 +1,5 @@
 //! What acknowledgements with the receiver's time say about a path: how fast it delivers, and how long its queue is.
 
-
 use std::{collections::VecDeque, time::Instant};
 
 use crate::minima::Minima;

@@ -30,6 +30,10 @@ pub enum Drop {
     ReassemblyEvicted,
     /// A record to be sent again was no longer kept, was too old, or had been sent again often enough.
     ReinjectionMissed,
+    /// Too much waited for the paths of a peer.
+    EgressFull,
+    /// A flow stood in the queue for the paths of a peer for too long (CoDel).
+    EgressDelay,
     /// A handshake message that was not valid.
     BadHandshake,
     /// A handshake message beyond the rate that a peer is granted.
@@ -52,6 +56,8 @@ const ALL: [Drop; COUNT] = [
     Drop::BadFragment,
     Drop::ReassemblyEvicted,
     Drop::ReinjectionMissed,
+    Drop::EgressFull,
+    Drop::EgressDelay,
     Drop::BadHandshake,
     Drop::HandshakeLimited,
 ];
@@ -74,6 +80,8 @@ impl Drop {
             Self::BadFragment => "bad-fragment",
             Self::ReassemblyEvicted => "reassembly-evicted",
             Self::ReinjectionMissed => "reinjection-missed",
+            Self::EgressFull => "egress-full",
+            Self::EgressDelay => "egress-delay",
             Self::BadHandshake => "bad-handshake",
             Self::HandshakeLimited => "handshake-limited",
         }

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use wire::payload::Order;
+
 use crate::{mtu::BigLosses, params::MAX_IN_FLIGHT};
 
 /// Part of a record that a datagram carried.
@@ -19,9 +21,17 @@ pub(crate) struct Carried {
     pub len: u32,
     /// How often it was sent before.
     pub again: u8,
+    /// The record is ordered: when it was first sent, in ticks of the session's clock ([`Order::sent`]).
+    pub ordered: Option<u32>,
 }
 
 impl Carried {
+    /// What the receiver is told of the record's order.
+    pub(crate) fn order(&self) -> Option<Order> {
+        let again = self.again > 0;
+        self.ordered.map(|sent| Order { sent, again })
+    }
+
     /// Takes `next` in if it touches or overlaps this part of the same record. `next` must not start before it.
     pub(crate) fn absorb(&mut self, next: &Self) -> bool {
         let end = self.offset + self.len;
@@ -78,6 +88,13 @@ pub(crate) struct AckOutcome {
     pub status_acked: Option<u32>,
 }
 
+/// Where what lost datagrams carried goes.
+#[derive(Debug)]
+pub(crate) struct Lost<'a> {
+    pub swallowed: &'a mut Vec<(u16, Carried)>,
+    pub ordered: &'a mut Vec<Carried>,
+}
+
 /// The datagrams of one path in flight. Numbers are dense, so all lookups are by index.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
@@ -101,7 +118,6 @@ impl InFlight {
     }
 
     /// Bytes sent and neither acknowledged nor given up.
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -155,13 +171,14 @@ impl InFlight {
 
     /// Takes in the ranges of one ACK (descending); `round_trip` bounds how long a reordered datagram may stay out.
     ///
-    /// What lost datagrams above `big` bytes carried goes to `swallowed`, with their size: a black hole may have taken them.
+    /// What lost datagrams above `big` bytes carried goes to `lost.swallowed`, with their size: a black hole may have taken
+    /// them. Parts of ordered records go to `lost.ordered`.
     pub(crate) fn acknowledge(
         &mut self,
         ranges: impl Iterator<Item = RangeInclusive<u64>>,
         round_trip: Duration,
         big: u16,
-        swallowed: &mut Vec<(u16, Carried)>,
+        lost: &mut Lost<'_>,
     ) -> AckOutcome {
         let mut outcome = AckOutcome::default();
         let mut newest: Option<Instant> = None;
@@ -186,7 +203,7 @@ impl InFlight {
         outcome.newest_sent_at = newest;
         if let Some(newest) = newest {
             let big = big.max(outcome.largest_acked_size);
-            self.declare_lost(newest, round_trip, big, swallowed, &mut outcome);
+            self.declare_lost(newest, round_trip, big, lost, &mut outcome);
         }
         self.trim();
         outcome
@@ -217,7 +234,7 @@ impl InFlight {
         newest: Instant,
         round_trip: Duration,
         big: u16,
-        swallowed: &mut Vec<(u16, Carried)>,
+        lost: &mut Lost<'_>,
         outcome: &mut AckOutcome,
     ) {
         let Some(largest) = self.largest_acked else {
@@ -244,11 +261,20 @@ impl InFlight {
                 Purpose::Silent => {}
                 Purpose::Ordinary => {
                     outcome.lost += 1;
+                    let parts = || {
+                        let parts = self.carried.range(parts.clone());
+                        parts.filter(|part| part.len > 0).copied()
+                    };
                     if sent.size > big {
                         outcome.big_lost.push(sent.size);
-                        let parts = self.carried.range(parts).filter(|part| part.len > 0);
-                        swallowed.extend(parts.map(|&part| (sent.size, part)));
+                        lost.swallowed.extend(
+                            parts()
+                                .filter(|part| part.ordered.is_none())
+                                .map(|part| (sent.size, part)),
+                        );
                     }
+                    let ordered = parts().filter(|part| part.ordered.is_some());
+                    lost.ordered.extend(ordered);
                 }
             }
         }
@@ -317,6 +343,7 @@ mod tests {
             offset: 0,
             len: 100,
             again: 0,
+            ordered: None,
         }
     }
 
@@ -330,7 +357,10 @@ mod tests {
     }
 
     fn acked(flight: &mut InFlight, range: RangeInclusive<u64>) -> AckOutcome {
-        let mut lost = Vec::new();
+        let mut lost = Lost {
+            swallowed: &mut Vec::new(),
+            ordered: &mut Vec::new(),
+        };
         flight.acknowledge(
             [range].into_iter(),
             Duration::from_millis(20),
@@ -370,6 +400,7 @@ mod tests {
             offset,
             len,
             again: 0,
+            ordered: None,
         };
         let mut parts = vec![
             part(1, 0, 500),

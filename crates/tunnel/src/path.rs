@@ -7,7 +7,9 @@ use std::{
 };
 
 use wire::{
-    control::{AckHeader, Admin, PathState as WireState, Role, RoleCode, put_ack, put_padding},
+    control::{
+        Ack, AckHeader, Admin, PathState as WireState, Role, RoleCode, put_ack, put_padding,
+    },
     datagram::{HEADER_LEN, Header, OVERHEAD, TAG_LEN},
     payload::{
         PieceWriter, fragment_payload_head, payload_len, write_fragment_payload, write_payload,
@@ -16,10 +18,11 @@ use wire::{
 
 use crate::{
     acks::Acks,
+    controller::{AckSample, Controller},
     crypto::ReplayWindow,
     drops::{Drop, Drops},
     estimator::Estimator,
-    inflight::{Carried, InFlight, Purpose},
+    inflight::{AckOutcome, Carried, InFlight, Purpose},
     keyring::Key,
     liveness::{Liveness, Patience, State},
     mtu::MtuSearch,
@@ -83,6 +86,8 @@ pub(crate) struct Path {
     pub moving: Option<Moving>,
     pub live: Liveness,
     pub estimator: Estimator,
+    /// How fast it takes data.
+    pub pacing: Controller,
     pub mtu: MtuSearch,
     pub flight: InFlight,
     pub times: SendTimes,
@@ -109,6 +114,7 @@ impl Path {
         uplink: UplinkId,
         remote_uplink: u8,
         remote: SocketAddr,
+        epoch: Instant,
         now: Instant,
     ) -> Self {
         Self {
@@ -124,6 +130,7 @@ impl Path {
             moving: None,
             live: Liveness::new(now),
             estimator: Estimator::new(now),
+            pacing: Controller::new(epoch, now),
             mtu: MtuSearch::new(BASE_MTU, now),
             flight: InFlight::default(),
             times: SendTimes::default(),
@@ -237,10 +244,14 @@ impl Path {
                 }
             }
             let room = usize::from(self.mtu.current()) - OVERHEAD - payload_len(0, 0);
-            let taken =
-                self.open
-                    .pieces
-                    .push_part(part.record, vnet, None, record, offset..to, room);
+            let taken = self.open.pieces.push_part(
+                part.record,
+                vnet,
+                part.order(),
+                record,
+                offset..to,
+                room,
+            );
             if taken > 0 {
                 self.open.carried.push(Carried {
                     offset: offset as u32,
@@ -303,6 +314,33 @@ impl Path {
         self.open.status = None;
     }
 
+    /// An acknowledgement told what arrived on it.
+    ///
+    /// `round_trip`: if it came back on the path itself.
+    pub(crate) fn on_delivery(
+        &mut self,
+        ack: &Ack<'_>,
+        outcome: &AckOutcome,
+        round_trip: Option<Duration>,
+        now: Instant,
+    ) {
+        let sample = AckSample {
+            received_bytes: ack.received_bytes,
+            arrival_us: ack.arrival_us,
+            newly_acked: outcome.newly_acked,
+            lost: outcome.lost,
+            largest_sent_at: outcome.largest_sent_at,
+            in_flight: self.flight.bytes(),
+            round_trip,
+        };
+        self.pacing.on_ack(&sample, now);
+    }
+
+    /// Whether its open datagram has only parts of ordered records: nobody misses them for a moment.
+    pub(crate) fn waits_for_bulk(&self) -> bool {
+        self.open.control.is_empty() && self.open.carried.iter().all(|part| part.ordered.is_some())
+    }
+
     /// Whether anything waits to be flushed.
     pub(crate) fn has_open(&self) -> bool {
         !self.open.pieces.is_empty() || !self.open.control.is_empty()
@@ -319,7 +357,8 @@ impl Path {
         sending: &mut Sending<'_>,
     ) -> usize {
         let payload = usize::from(self.mtu.current()) - OVERHEAD;
-        let len = payload - fragment_payload_head(None);
+        let order = carried.order();
+        let len = payload - fragment_payload_head(order);
         let Some(left) = part.len().checked_sub(len) else {
             return 0;
         };
@@ -327,7 +366,7 @@ impl Path {
             return 0; // whole: no fragment
         }
         let sent = self.seal_into(self.target(), payload, sending, |body| {
-            write_fragment_payload(body, carried.record, vnet, None, record, part.start) == len
+            write_fragment_payload(body, carried.record, vnet, order, record, part.start) == len
         });
         let carried = Carried {
             offset: part.start as u32,
@@ -371,6 +410,7 @@ impl Path {
         } else {
             sending.drops.count(Drop::SendQueueFull);
         }
+        self.pacing.on_sent(size, sending.now);
         if purpose != Purpose::Silent {
             let number = self.flight.next_number();
             self.times

@@ -38,6 +38,8 @@ pub enum Excluded {
     SharesUplink,
     /// So much worse than the best that flows on it would suffer.
     Quality,
+    /// It carries so little, or so late, that bulk on the others would suffer from it.
+    NoGain,
     /// The mode uses fewer paths.
     Standby,
 }
@@ -51,6 +53,7 @@ impl Excluded {
             Self::Role => "role",
             Self::SharesUplink => "shares-uplink",
             Self::Quality => "quality",
+            Self::NoGain => "no-gain",
             Self::Standby => "standby",
         }
     }
@@ -153,6 +156,11 @@ impl Scheduler {
     /// The best path for what must arrive, other than `except`.
     pub(crate) fn best_except(&self, except: Option<usize>) -> Option<usize> {
         self.set.iter().copied().find(|&path| Some(path) != except)
+    }
+
+    /// The paths that may carry, best first.
+    pub(crate) fn set(&self) -> &[usize] {
+        &self.set
     }
 
     /// Whether anything can carry.

@@ -64,6 +64,8 @@ pub struct PathSnapshot {
     pub jitter: Option<Duration>,
     /// Share of our datagrams lost in the last ten seconds.
     pub loss: Option<f64>,
+    /// What it carries in our direction, bits per second of IP packets, as far as it was seen.
+    pub capacity: Option<u64>,
     /// Largest UDP payload it carries, bytes.
     pub mtu: u16,
     /// Bytes sent, UDP payload.
@@ -106,6 +108,8 @@ pub struct PeerSnapshot {
     pub since: Instant,
     /// The configured mode.
     pub mode: Mode,
+    /// What is done: `balance` instead of `aggregate` with a peer that takes no ordered records.
+    pub effective_mode: Mode,
     /// The cipher in use.
     pub cipher: Option<&'static str>,
     /// Its paths, and addresses being dialled that are not a path yet.
@@ -118,6 +122,10 @@ pub struct PeerSnapshot {
     pub tx_frames: u64,
     /// See `tx_frames`.
     pub rx_frames: u64,
-    /// Records sent again on another path.
+    /// Records, or parts of them, sent again.
     pub reinjected: u64,
+    /// Ordered records that wait for their time, bytes.
+    pub held_bytes: u64,
+    /// Bytes that wait for the paths' pacing.
+    pub waiting_bytes: u64,
 }

@@ -19,7 +19,7 @@ const WORTH: u64 = 5;
 const WORTH_ANYWAY: u64 = 20;
 
 /// What is known of a path that could carry bulk.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Line {
     /// Index of the path.
     pub path: usize,
@@ -69,6 +69,11 @@ impl Stripes {
         self.useless & 1 << path != 0
     }
 
+    /// Whether it is time to [`Self::update`] though no path changed.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.window) >= STRIPE_WINDOW
+    }
+
     /// Bulk was sent.
     pub(crate) fn on_sent(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
@@ -98,7 +103,7 @@ impl Stripes {
             self.members.insert(0, best.path);
             changed = true;
         }
-        if now.saturating_duration_since(self.window) < STRIPE_WINDOW {
+        if !self.is_due(now) {
             return changed;
         }
         self.judge(lines, now);

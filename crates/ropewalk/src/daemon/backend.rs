@@ -173,12 +173,6 @@ impl Backend {
     }
 
     fn peer(&self, peer: &PeerSnapshot, clock: &Clock) -> PeerStatus {
-        let mode = match peer.mode {
-            node::Mode::Failover => Mode::Failover,
-            node::Mode::Balance => Mode::Balance,
-            node::Mode::Aggregate => Mode::Aggregate,
-            node::Mode::Redundant => Mode::Redundant,
-        };
         PeerStatus {
             name: peer.name.clone(),
             public_key: base64(&peer.public_key),
@@ -187,8 +181,8 @@ impl Backend {
             } else {
                 PeerState::Down
             },
-            mode,
-            effective_mode: mode.effective(),
+            mode: mode_of(peer.mode),
+            effective_mode: mode_of(peer.effective_mode),
             paths: peer
                 .paths
                 .iter()
@@ -233,7 +227,7 @@ impl Backend {
             rtt_ms: path.round_trip.map(ms),
             jitter_ms: path.jitter.map(ms),
             loss: path.loss,
-            capacity_bps: None,
+            capacity_bps: path.capacity,
             mtu: known.then_some(path.mtu),
             tx_bytes: with_headers(path.tx_bytes, path.tx_datagrams, path.remote),
             rx_bytes: with_headers(path.rx_bytes, path.rx_datagrams, path.remote),
@@ -241,6 +235,15 @@ impl Backend {
             reason: Some(path.reason.to_owned()).filter(|reason| !reason.is_empty()),
             excluded_reason: path.excluded.map(str::to_owned),
         }
+    }
+}
+
+fn mode_of(mode: node::Mode) -> Mode {
+    match mode {
+        node::Mode::Failover => Mode::Failover,
+        node::Mode::Balance => Mode::Balance,
+        node::Mode::Aggregate => Mode::Aggregate,
+        node::Mode::Redundant => Mode::Redundant,
     }
 }
 

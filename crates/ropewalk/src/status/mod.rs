@@ -93,16 +93,6 @@ pub enum Mode {
     Unknown,
 }
 
-impl Mode {
-    /// What this version does in that mode: one flow over several paths comes later.
-    pub fn effective(self) -> Self {
-        match self {
-            Self::Aggregate => Self::Balance,
-            other => other,
-        }
-    }
-}
-
 impl From<config::Mode> for Mode {
     fn from(mode: config::Mode) -> Self {
         match mode {

@@ -71,7 +71,7 @@ pub(crate) fn sample() -> Status {
             public_key: "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=".to_owned(),
             state: PeerState::Up,
             mode: Mode::Aggregate,
-            effective_mode: Mode::Aggregate.effective(),
+            effective_mode: Mode::Balance,
             paths: vec![path_that_is_up(), path_that_is_down()],
             outages: Outages {
                 count: 1,

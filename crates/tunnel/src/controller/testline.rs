@@ -276,8 +276,7 @@ impl World {
                 break;
             }
             let number = flow.in_flight.next_number();
-            flow.in_flight
-                .push(now, SIZE, Purpose::Ordinary, &[], None);
+            flow.in_flight.push(now, SIZE, Purpose::Ordinary, &[], None);
             flow.controller.on_sent(SIZE, now);
             flow.offered += ON_LINE * 8;
             gone += SIZE;
@@ -289,7 +288,13 @@ impl World {
         }
         let next = flow.controller.next_open();
         let wait = next.saturating_duration_since(now).as_nanos() as u64;
-        let due = self.now + wait + if wait > 0 { self.line.late * 1000 } else { 20_000 };
+        let due = self.now
+            + wait
+            + if wait > 0 {
+                self.line.late * 1000
+            } else {
+                20_000
+            };
         if (wait > 0 || gone > 0) && flow.send_at > due {
             flow.send_at = due;
             self.push(due, Event::Send(at));
@@ -427,8 +432,17 @@ impl World {
             if std::env::var_os("SHOW").is_some() {
                 tick.note = format!(
                     "{:?} g{:.2} st{} pr{} j{} if{} w{} tol{} iv{} us{:.3} pause{}",
-                    c.phase, c.gain, c.delivery.standing(), c.delivery.present(), c.delivery.jitter(),
-                    flow.in_flight.bytes(), c.window(), c.drain.tolerance, c.delivery.interval(), c.losses.usual(), c.probe.pause,
+                    c.phase,
+                    c.gain,
+                    c.delivery.standing(),
+                    c.delivery.present(),
+                    c.delivery.jitter(),
+                    flow.in_flight.bytes(),
+                    c.window(),
+                    c.drain.tolerance,
+                    c.delivery.interval(),
+                    c.losses.usual(),
+                    c.probe.pause,
                 );
             }
         }

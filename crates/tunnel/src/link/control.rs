@@ -7,7 +7,7 @@ use wire::{
     payload::Payload,
 };
 
-use crate::{assembly::Refused, drops::Drop, liveness::State, params::BASE_MTU, sink::Arrival};
+use crate::{drops::Drop, inflight::Lost, liveness::State, params::BASE_MTU, sink::Arrival};
 
 use super::{Context, Link};
 
@@ -131,36 +131,6 @@ impl Link {
         asks
     }
 
-    fn on_pieces(
-        &mut self,
-        pieces: wire::payload::Pieces<'_>,
-        path: u8,
-        deliver: &mut dyn FnMut(&[u8], bool),
-        context: &mut Context<'_>,
-    ) {
-        let mut delivered = 0;
-        for piece in pieces {
-            let Ok(piece) = piece else {
-                context.drops.count(Drop::Malformed);
-                break;
-            };
-            let result = self.assembly.accept(&piece, path, &mut |arrived| {
-                delivered += 1;
-                deliver(arrived.bytes, arrived.vnet);
-            });
-            match result {
-                Ok(_) => {}
-                Err(Refused::Duplicate) => context.drops.count(Drop::DuplicateRecord),
-                Err(Refused::TooOld) => context.drops.count(Drop::RecordTooOld),
-                Err(Refused::Contradiction) => context.drops.count(Drop::BadFragment),
-            }
-        }
-        self.counters.rx_frames += delivered;
-        context
-            .drops
-            .add(Drop::ReassemblyEvicted, self.assembly.take_evicted());
-    }
-
     fn on_ack(&mut self, ack: &Ack<'_>, came_on: Option<usize>, context: &mut Context<'_>) {
         let Some(at) = self.by_id(ack.path) else {
             return;
@@ -169,21 +139,30 @@ impl Link {
         let path = &mut self.paths[at];
         let delay = Duration::from_micros(u64::from(ack.delay_us));
         let patience = path.round_trip();
+        let mut ordered = std::mem::take(&mut self.scratch);
+        ordered.clear();
+        let mut lost = Lost {
+            swallowed: &mut path.swallowed,
+            ordered: &mut ordered,
+        };
         let result = path
             .flight
-            .acknowledge(ack.ranges(), patience, BASE_MTU, &mut path.swallowed);
+            .acknowledge(ack.ranges(), patience, BASE_MTU, &mut lost);
         if result.newly_acked > 0 || came_on == Some(at) {
             path.answered_here = came_on == Some(at);
         }
+        let mut round_trip = None;
         if came_on == Some(at) {
             if let Some(sample) = path.times.round_trip(ack.largest, delay, now) {
                 path.estimator.on_round_trip(sample, now);
+                round_trip = Some(sample);
             }
         } else if let Some(sent) = result.largest_sent_at {
             let sample = now.saturating_duration_since(sent).saturating_sub(delay);
             path.estimator.on_round_trip_elsewhere(sample, now);
         }
         path.estimator.on_fate(result.newly_acked, result.lost, now);
+        path.on_delivery(ack, &result, round_trip, now);
         if let Some(size) = result.mtu_probe_acked {
             path.mtu.on_acked(size, now);
         }
@@ -201,6 +180,8 @@ impl Link {
         {
             self.on_answer(at, now, context);
         }
+        self.queue_again(&mut ordered, context);
+        self.scratch = ordered;
         self.check_black_hole(at, context);
         self.forget_settled(now);
     }
@@ -223,6 +204,7 @@ impl Link {
             path.estimator.forget_loss();
             path.flight.give_up();
             path.times.clear();
+            path.pacing.restart(now);
         }
         if before != after {
             self.on_path_changed(at, context);
@@ -246,6 +228,7 @@ impl Link {
         let mut parts: Vec<_> = path.swallowed.drain(..).map(|(_, part)| part).collect();
         path.discard_open_into(&mut parts);
         path.flight.take_outstanding(&mut parts);
+        self.queue_ordered(&mut parts, context);
         self.resend(&mut parts, context);
     }
 

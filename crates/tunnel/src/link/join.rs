@@ -161,8 +161,11 @@ impl Link {
             arrival.uplink,
             remote_uplink,
             arrival.remote,
+            self.epoch,
             context.now,
         );
+        let overhead = if arrival.remote.is_ipv4() { 28 } else { 48 };
+        path.pacing.set_overhead(overhead);
         path.local = arrival.local;
         path.local_role = context.uplinks.role(arrival.uplink);
         path.mtu.set_limit(

@@ -1,8 +1,10 @@
 //! The session with one run of the peer's process: its paths, record numbers and windows. Keys come and go above it.
 
+mod aggregate;
 mod changes;
 mod control;
 mod join;
+mod records;
 mod reinject;
 mod status;
 mod timers;
@@ -12,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rand::Rng as _;
 use wire::control::{Admin, PathState as WireState};
 
 use crate::{
@@ -25,8 +28,9 @@ use crate::{
     params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, MAX_SUPER_RECORD, RANK_EVERY, REINJECT_WITHIN},
     path::{Path, Sending},
     peer::Mode,
+    playout::Playout,
     record::Record,
-    scheduler::{Candidate, Scheduler, cost},
+    scheduler::{Candidate, Excluded, Scheduler, cost},
     sink::{Arrival, DatagramSink, UplinkId},
     snapshot::PathState,
 };
@@ -101,11 +105,17 @@ pub(crate) struct Link {
     scheduler: Scheduler,
     history: History,
     assembly: Assembly,
+    playout: Playout,
+    /// Reused: incomplete records whose time came while another was taken in.
+    unsettled: Vec<u64>,
     next_record: u64,
     max_frame: u32,
     takes_vnet: bool,
     /// When a record was last sent again.
     resent: Option<Instant>,
+    /// In the aggregating mode.
+    aggregate: Option<Box<aggregate::Aggregate>>,
+    takes_ordered: bool,
     status: status::Sender,
     peer_status: Option<u32>,
     last_frame: Instant,
@@ -130,11 +140,15 @@ pub(crate) struct LinkConfig {
     pub max_frame_out: u32,
     /// Whether both take records with a virtio-net header.
     pub vnet: bool,
+    /// Whether the peer takes ordered records.
+    pub ordered: bool,
     pub rng: ForwardSecretRng,
 }
 
 impl Link {
-    pub(crate) fn new(config: LinkConfig, now: Instant) -> Self {
+    pub(crate) fn new(mut config: LinkConfig, now: Instant) -> Self {
+        let aggregate = (config.mode == Mode::Aggregate)
+            .then(|| Box::new(aggregate::Aggregate::new(config.rng.next_u64(), now)));
         let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             instance: config.instance,
@@ -142,7 +156,7 @@ impl Link {
             paths: Vec::new(),
             counters: Counters::default(),
             by_id: [0; 256],
-            lobby: Path::new(0, UplinkId(0), 0, nowhere, now),
+            lobby: Path::new(0, UplinkId(0), 0, nowhere, now, now),
             asked: Vec::new(),
             proven: Vec::new(),
             scheduler: Scheduler::new(config.mode),
@@ -151,10 +165,14 @@ impl Link {
                 config.max_frame_in,
                 if config.vnet { MAX_SUPER_RECORD } else { 0 },
             ),
+            playout: Playout::new(),
+            unsettled: Vec::new(),
             next_record: 0,
             max_frame: config.max_frame_out,
             takes_vnet: config.vnet,
             resent: None,
+            aggregate,
+            takes_ordered: config.ordered,
             status: status::Sender::new(),
             peer_status: None,
             last_frame: now,
@@ -173,8 +191,7 @@ impl Link {
     pub(crate) fn send(&mut self, record: &Record<'_>, context: &mut Context<'_>) -> bool {
         let (now, bytes) = (context.now, record.bytes);
         self.last_frame = now;
-        let chosen = self.scheduler.choose(record.flow, bytes.len(), now);
-        if chosen[0].is_none() {
+        if !self.scheduler.has_path() {
             return false;
         }
         let longest = if record.vnet && self.takes_vnet {
@@ -186,6 +203,11 @@ impl Link {
             context.drops.count(Drop::FrameTooLong);
             return true;
         }
+        if self.is_spreading(now) {
+            self.send_spread(record, context);
+            return true;
+        }
+        let chosen = self.scheduler.choose(record.flow, bytes.len(), now);
         let number = self.next_record;
         self.next_record += 1;
         self.counters.tx_frames += 1;
@@ -197,6 +219,7 @@ impl Link {
                 offset: 0,
                 len: bytes.len() as u32,
                 again: 0,
+                ordered: None,
             };
             self.paths[path].append(all, record.vnet, bytes, &mut context.sending());
         }
@@ -296,6 +319,11 @@ impl Link {
             .collect();
         let before: u32 = self.carrying();
         self.scheduler.rank(&candidates, now);
+        self.rank_stripes(now);
+        let usable = self.paths.iter().filter(|path| path.usable());
+        if let Some(fastest) = usable.filter_map(|path| path.estimator.round_trip()).min() {
+            self.playout.set_round_trip(fastest);
+        }
         if self.carrying() != before {
             self.status.changed(now);
         }
@@ -307,11 +335,12 @@ impl Link {
         if now.saturating_duration_since(self.ranked) >= RANK_EVERY && !self.idle(now) {
             self.rank(now);
         }
+        self.pump(context);
         self.send_due_acks(context);
         self.send_due_status(context);
-        for path in &mut self.paths {
-            if path.has_open() {
-                path.flush(&mut context.sending());
+        for at in 0..self.paths.len() {
+            if self.paths[at].has_open() && !self.may_wait(at, now) {
+                self.paths[at].flush(&mut context.sending());
             }
         }
     }
@@ -319,10 +348,11 @@ impl Link {
     /// Why a usable path carries nothing.
     pub(crate) fn excluded(&self, path: usize) -> Option<&'static str> {
         let usable = self.paths[path].usable();
+        let useless = self.is_useless(path).then_some(Excluded::NoGain);
         usable
-            .then(|| self.scheduler.excluded(path))
+            .then(|| self.scheduler.excluded(path).or(useless))
             .flatten()
-            .map(crate::scheduler::Excluded::as_str)
+            .map(Excluded::as_str)
     }
 
     /// Whether `uplink` and every uplink of the peer have a path for which `good` holds. Then another address over `uplink` can
@@ -423,7 +453,11 @@ impl Link {
                 path.flight.memory() + path.swallowed.capacity() * size_of::<(u16, Carried)>()
             })
             .sum();
-        self.history.memory() + self.assembly.memory() + flights
+        let spreading = self
+            .aggregate
+            .as_ref()
+            .map_or(0, |aggregate| aggregate.memory());
+        self.history.memory() + self.assembly.memory() + self.playout.memory() + flights + spreading
     }
 
     fn on_arrival(

@@ -65,6 +65,7 @@ impl Link {
     pub(crate) fn next_timeout(&self, now: Instant) -> Option<Instant> {
         (0..self.paths.len())
             .flat_map(|at| self.path_timeouts(at, now))
+            .chain([self.next_pump(now), self.playout.due()])
             .chain([self.status.due().filter(|_| {
                 self.answers() || self.paths.iter().any(|path| path.tells_of_order(now))
             })])
@@ -130,7 +131,11 @@ impl Link {
         }
         self.history.release();
         self.assembly.release();
+        self.playout.shrink();
         self.scratch = Vec::new();
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.release();
+        }
         for path in &mut self.paths {
             path.flight.shrink();
             path.swallowed.shrink_to_fit();

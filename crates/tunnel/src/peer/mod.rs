@@ -52,7 +52,7 @@ pub enum Mode {
     Failover,
     /// A flow keeps its path while that is good.
     Balance,
-    /// All paths add up, for one flow too. Behaves as [`Mode::Balance`] so far.
+    /// All paths add up, for one flow too.
     Aggregate,
     /// Every record on the two best disjoint paths.
     Redundant,
@@ -345,6 +345,14 @@ impl Peer {
             self.on_closed(now);
         }
         Ok(())
+    }
+
+    /// Hands over the ordered records whose time has come, as [`Self::receive`] does. Call after every batch, and when
+    /// [`Self::poll_timeout`] says so.
+    pub fn deliver_due(&mut self, now: Instant, deliver: &mut dyn FnMut(&[u8], bool)) {
+        if let Some(link) = &mut self.link {
+            link.deliver_due(now, deliver);
+        }
     }
 
     /// Does what is due by now.

@@ -6,6 +6,7 @@ use crate::{
     event::Event,
     link::{Counters, Link, state_of},
     params::BASE_MTU,
+    peer::Mode,
     snapshot::{OutageSnapshot, PathSnapshot, PathState, PeerSnapshot},
 };
 
@@ -88,12 +89,17 @@ impl Peer {
                 paths.push(self.candidate_snapshot(candidate));
             }
         }
+        let orders = self.link.as_ref().is_none_or(Link::takes_ordered);
         PeerSnapshot {
             name: self.config.name.clone(),
             public_key: *self.config.public_key.as_bytes(),
             up: self.up,
             since: self.up_since,
             mode: self.config.mode,
+            effective_mode: match self.config.mode {
+                Mode::Aggregate if !orders => Mode::Balance,
+                mode => mode,
+            },
             cipher: self
                 .keys
                 .current()
@@ -104,6 +110,8 @@ impl Peer {
             tx_frames: counters.tx_frames,
             rx_frames: counters.rx_frames,
             reinjected: counters.reinjected,
+            held_bytes: self.link.as_ref().map_or(0, Link::held_bytes),
+            waiting_bytes: self.link.as_ref().map_or(0, Link::waiting_bytes),
         }
     }
 
@@ -136,6 +144,7 @@ impl Peer {
             round_trip: None,
             jitter: None,
             loss: None,
+            capacity: None,
             mtu: BASE_MTU,
             tx_bytes: 0,
             rx_bytes: 0,
@@ -156,11 +165,12 @@ fn path_snapshot(link: &Link, at: usize) -> PathSnapshot {
         remote: path.remote,
         state: state_of(path),
         role: path.role(),
-        active: path.usable() && link.carries(at),
+        active: path.usable() && link.carries(at) && !link.is_useless(at),
         peer_active: path.peer_active,
         round_trip: path.estimator.round_trip(),
         jitter: path.estimator.jitter(),
         loss: path.estimator.loss(),
+        capacity: link.capacity(at),
         mtu: path.mtu.current(),
         tx_bytes: path.traffic.tx_bytes,
         rx_bytes: path.traffic.rx_bytes,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
-use wire::hello::CAPABILITY_VNET;
+use wire::hello::{CAPABILITY_ORDERED, CAPABILITY_VNET};
 
 use crate::{
     crypto::ForwardSecretRng,
@@ -55,6 +55,7 @@ impl Peer {
                 max_frame_in: self.config.max_frame,
                 max_frame_out: hello.max_frame,
                 vnet: self.config.vnet && hello.capabilities & CAPABILITY_VNET != 0,
+                ordered: hello.capabilities & CAPABILITY_ORDERED != 0,
                 rng: ForwardSecretRng::fork(&mut self.rng),
             };
             self.link = Some(Link::new(config, now));

@@ -1,0 +1,448 @@
+//! The aggregating mode: sparse flows at once on the quickest path, bulk paced and spread over as many as it takes.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use wire::payload::Order;
+
+use crate::{
+    drops::Drop,
+    egress::Egress,
+    flows::Flows,
+    inflight::Carried,
+    params::{MAX_AGAIN, MAX_REINJECTIONS, ORDER_LINGER, REINJECT_WITHIN, STRIPE_LINGER},
+    path::Path,
+    queue::QueueCounters,
+    record::Record,
+    stripes::{Line, Stripes},
+};
+
+use super::{Context, Link};
+
+/// A path must be quicker than the present one by this for sparse flows to move to it.
+const QUICKER_US: i64 = 2_000;
+/// Share of datagrams lost above which what a path lost is sent again, though bulk goes on no other.
+const WORTH_SENDING_AGAIN: f64 = 0.000_5;
+/// Standing delay that the queue tolerates and for how long it tolerates more (RFC 8289 §4.3, §4.4)…
+const TARGET: Duration = Duration::from_millis(5);
+const INTERVAL: Duration = Duration::from_millis(100);
+/// …and the bounds of both for bulk that is spread: half a round trip of the slowest path, and three.
+const SPREAD_TARGET: (Duration, Duration) = (Duration::from_millis(15), Duration::from_millis(40));
+const SPREAD_INTERVAL: (Duration, Duration) =
+    (Duration::from_millis(150), Duration::from_millis(300));
+/// An open datagram may wait for the next bite for so long.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// What the mode needs besides the paths.
+pub(super) struct Aggregate {
+    secret: u64,
+    /// Made when something waits for the first time, freed when the session is quiet.
+    egress: Option<Box<Egress>>,
+    flows: Flows,
+    pub stripes: Stripes,
+    /// Parts of ordered records to be sent again, oldest first.
+    again: VecDeque<Carried>,
+    /// The path of sparse flows.
+    quick: Option<usize>,
+    /// When there were last two ways to send.
+    spread: Option<Instant>,
+    dropped: QueueCounters,
+}
+
+impl Aggregate {
+    pub(super) fn new(secret: u64, now: Instant) -> Self {
+        Self {
+            secret,
+            egress: None,
+            flows: Flows::default(),
+            stripes: Stripes::new(now),
+            again: VecDeque::new(),
+            quick: None,
+            spread: None,
+            dropped: QueueCounters::default(),
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let egress = self.egress.as_ref().map_or(0, |egress| egress.memory());
+        egress + self.flows.memory() + self.again.capacity() * size_of::<Carried>()
+    }
+
+    /// Frees what an idle session does not need.
+    pub(super) fn release(&mut self) {
+        if self.egress.as_ref().is_some_and(|egress| egress.is_empty()) {
+            self.egress = None;
+            self.dropped = QueueCounters::default();
+        }
+        self.flows.release();
+        self.again.shrink_to_fit();
+    }
+
+    /// Whether anything waits for a path.
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.again.is_empty()
+            || self
+                .egress
+                .as_ref()
+                .is_some_and(|egress| !egress.is_empty())
+    }
+
+    fn is_spreading(&self, now: Instant) -> bool {
+        self.spread
+            .is_some_and(|at| now.saturating_duration_since(at) < STRIPE_LINGER)
+    }
+
+    fn push(&mut self, record: &Record<'_>, now: Instant) {
+        let secret = self.secret;
+        self.egress
+            .get_or_insert_with(|| Box::new(Egress::new(secret)))
+            .push(record, now);
+    }
+}
+
+impl Link {
+    /// Whether bulk is paced and ordered now: in the aggregating mode, as long as there is, or was lately, more than one way.
+    pub(super) fn is_spreading(&self, now: Instant) -> bool {
+        self.aggregate
+            .as_ref()
+            .is_some_and(|aggregate| aggregate.is_spreading(now))
+    }
+
+    /// Whether records may be ordered.
+    pub(crate) fn takes_ordered(&self) -> bool {
+        self.takes_ordered
+    }
+
+    /// Bytes that wait for a path.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        let aggregate = self.aggregate.as_ref();
+        let egress = aggregate.and_then(|aggregate| aggregate.egress.as_ref());
+        egress.map_or(0, |egress| egress.bytes())
+    }
+
+    /// What a path carries in our direction, bits per second of IP packets; `None`: not seen yet.
+    pub(crate) fn capacity(&self, path: usize) -> Option<u64> {
+        let path = &self.paths[path];
+        let bandwidth = path.usable().then(|| path.pacing.bandwidth())?;
+        Some(bandwidth * 8).filter(|_| !path.pacing.is_startup())
+    }
+
+    /// Whether bulk would only suffer from `path`.
+    pub(crate) fn is_useless(&self, path: usize) -> bool {
+        self.aggregate
+            .as_ref()
+            .is_some_and(|aggregate| aggregate.stripes.is_useless(path))
+    }
+
+    /// Takes the ranking in: call after [`Link::rank`] has changed it.
+    pub(super) fn rank_stripes(&mut self, now: Instant) {
+        let Some(aggregate) = &mut self.aggregate else {
+            return;
+        };
+        let set = self.scheduler.set();
+        if set.len() > 1 {
+            aggregate.spread = Some(now);
+        }
+        let paths = &self.paths;
+        let delay = |&path: &usize| relative_delay(paths, path);
+        let quickest = set
+            .iter()
+            .copied()
+            .min_by_key(|path| delay(path).unwrap_or(i64::MAX));
+        let stays = aggregate
+            .quick
+            .filter(|quick| set.contains(quick))
+            .filter(|quick| {
+                let best = quickest.as_ref().and_then(delay);
+                let present = delay(quick);
+                best.zip(present)
+                    .is_some_and(|(best, present)| present < best + QUICKER_US)
+            });
+        aggregate.quick = stays.or(quickest);
+        self.update_stripes(now);
+    }
+
+    /// Lets the demand decide how many paths bulk is spread over.
+    fn update_stripes(&mut self, now: Instant) {
+        let Some(aggregate) = &mut self.aggregate else {
+            return;
+        };
+        let mut lines = [Line::default(); crate::params::MAX_PATHS];
+        let set = self.scheduler.set();
+        for (line, &path) in lines.iter_mut().zip(set) {
+            let pacing = &self.paths[path].pacing;
+            *line = Line {
+                path,
+                bandwidth: pacing.bandwidth(),
+                delay_us: relative_delay(&self.paths, path),
+            };
+        }
+        if aggregate.stripes.update(&lines[..set.len()], now) {
+            self.status.changed(now);
+        }
+        let members = aggregate.stripes.members().iter();
+        let slowest = members.map(|&path| self.paths[path].round_trip()).max();
+        let (target, interval) = match slowest {
+            Some(slowest) if aggregate.stripes.members().len() > 1 => (
+                (slowest / 2).clamp(SPREAD_TARGET.0, SPREAD_TARGET.1),
+                (slowest * 3).clamp(SPREAD_INTERVAL.0, SPREAD_INTERVAL.1),
+            ),
+            _ => (TARGET, INTERVAL),
+        };
+        if let Some(egress) = &mut aggregate.egress {
+            egress.set_patience(target, interval);
+        }
+    }
+
+    /// Sends or queues one record in the aggregating mode.
+    pub(super) fn send_spread(&mut self, record: &Record<'_>, context: &mut Context<'_>) {
+        let now = context.now;
+        let capacity = self.bulk_capacity();
+        let Some(aggregate) = &mut self.aggregate else {
+            return;
+        };
+        let bulk = aggregate
+            .flows
+            .is_bulk(record.flow, record.bytes.len(), capacity, now)
+            || aggregate.flows.is_ordered(record.flow, now);
+        if !bulk {
+            if let Some(path) = aggregate.quick {
+                self.transmit(path, record.bytes, record.vnet, record.flow, false, context);
+            }
+            return;
+        }
+        if !aggregate.has_backlog() {
+            let open = self.open_stripe(now);
+            let fits = |path: &usize| record.bytes.len() <= self.paths[*path].pacing.quantum();
+            if let Some(path) = open.filter(fits) {
+                self.transmit_bulk(path, record.bytes, record.vnet, record.flow, context);
+                return;
+            }
+        }
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.push(record, now);
+        }
+        self.pump(context);
+    }
+
+    /// Sends what waits, as far as the paths' pacing lets it.
+    pub(super) fn pump(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        while self
+            .aggregate
+            .as_ref()
+            .is_some_and(|aggregate| aggregate.has_backlog())
+        {
+            let Some(path) = self.open_stripe(now) else {
+                break;
+            };
+            if !self.send_again(path, context) && !self.send_bite(path, context) {
+                break;
+            }
+        }
+        self.note_backlog(context);
+        let due =
+            |aggregate: &Aggregate| aggregate.is_spreading(now) && aggregate.stripes.is_due(now);
+        if self
+            .aggregate
+            .as_ref()
+            .is_some_and(|aggregate| due(aggregate))
+        {
+            self.update_stripes(now);
+        }
+    }
+
+    /// When a path opens for what waits.
+    pub(super) fn next_pump(&self, now: Instant) -> Option<Instant> {
+        let aggregate = self
+            .aggregate
+            .as_ref()
+            .filter(|aggregate| aggregate.has_backlog())?;
+        let members = aggregate.stripes.members().iter();
+        members
+            .map(|&path| &self.paths[path])
+            // One that is full opens with an acknowledgement.
+            .filter(|path| path.pacing.next_open() > now || path.is_open(now))
+            .map(|path| path.pacing.next_open())
+            .min()
+    }
+
+    /// Whether the open datagram of `path` may wait for more to fill it.
+    pub(super) fn may_wait(&self, path: usize, now: Instant) -> bool {
+        let soon = |pacing: &crate::controller::Controller| {
+            let at = pacing.next_open();
+            at > now && at <= now + PATIENCE
+        };
+        let path = &self.paths[path];
+        path.waits_for_bulk()
+            && soon(&path.pacing)
+            && self
+                .aggregate
+                .as_ref()
+                .is_some_and(|aggregate| aggregate.egress.as_ref().is_some_and(|e| !e.is_empty()))
+    }
+
+    /// Parts of ordered records are lost, or on a path that cannot be trusted with them.
+    pub(super) fn queue_again(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
+        let Some(aggregate) = &mut self.aggregate else {
+            return;
+        };
+        parts.sort_unstable_by_key(|part| (part.record, part.offset));
+        parts.dedup_by(|next, kept| kept.absorb(next));
+        for part in parts.drain(..) {
+            if part.again >= MAX_REINJECTIONS {
+                context.drops.count(Drop::ReinjectionMissed);
+                continue;
+            }
+            if aggregate.again.len() >= MAX_AGAIN {
+                aggregate.again.pop_front();
+                context.drops.count(Drop::ReinjectionMissed);
+            }
+            aggregate.again.push_back(part);
+        }
+    }
+
+    /// Of the paths over which bulk is spread, the one of least delay that may send now.
+    fn open_stripe(&self, now: Instant) -> Option<usize> {
+        let aggregate = self.aggregate.as_ref()?;
+        let members = aggregate.stripes.members().iter().copied();
+        members
+            .filter(|&path| self.paths[path].is_open(now))
+            .min_by_key(|&path| relative_delay(&self.paths, path).unwrap_or(i64::MAX))
+    }
+
+    fn bulk_capacity(&self) -> u64 {
+        let set = self.scheduler.set().iter();
+        set.map(|&path| self.paths[path].pacing.bandwidth()).sum()
+    }
+
+    /// Sends the oldest part that waits to be sent again. False: there is none.
+    fn send_again(&mut self, path: usize, context: &mut Context<'_>) -> bool {
+        let Some(part) = self.aggregate.as_mut().and_then(|a| a.again.pop_front()) else {
+            return false;
+        };
+        let now = context.now;
+        let kept = self
+            .history
+            .get(part.record)
+            .filter(|kept| now.saturating_duration_since(kept.at) < REINJECT_WITHIN);
+        let Some(kept) = kept else {
+            context.drops.count(Drop::ReinjectionMissed);
+            return true;
+        };
+        self.counters.reinjected += 1;
+        self.resent = Some(now);
+        let again = Carried {
+            again: part.again + 1,
+            ..part
+        };
+        self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
+        true
+    }
+
+    /// Sends one bite of what waits. False: nothing does.
+    fn send_bite(&mut self, path: usize, context: &mut Context<'_>) -> bool {
+        let quantum = self.paths[path].pacing.quantum();
+        let Some(mut egress) = self.aggregate.as_mut().and_then(|a| a.egress.take()) else {
+            return false;
+        };
+        let bite = egress.next(quantum, context.now);
+        let sent = bite.is_some();
+        if let Some(bite) = bite {
+            self.transmit_bulk(path, bite.bytes, bite.vnet, bite.flow, context);
+        }
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.egress = Some(egress);
+        }
+        sent
+    }
+
+    fn transmit_bulk(
+        &mut self,
+        path: usize,
+        bytes: &[u8],
+        vnet: bool,
+        flow: u32,
+        context: &mut Context<'_>,
+    ) {
+        let until = context.now + ORDER_LINGER;
+        let mut ordered = false;
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.stripes.on_sent(bytes.len());
+            let lossy = |loss| loss > WORTH_SENDING_AGAIN;
+            let spread = aggregate.stripes.members().len() > 1
+                || self.paths[path].estimator.proven_loss().is_some_and(lossy);
+            ordered =
+                self.takes_ordered && (spread || aggregate.flows.is_ordered(flow, context.now));
+            if ordered && spread {
+                aggregate.flows.on_ordered(flow, until);
+            }
+        }
+        self.transmit(path, bytes, vnet, flow, ordered, context);
+    }
+
+    /// Gives a record its number and puts it on `path`.
+    fn transmit(
+        &mut self,
+        path: usize,
+        bytes: &[u8],
+        vnet: bool,
+        flow: u32,
+        ordered: bool,
+        context: &mut Context<'_>,
+    ) {
+        let now = context.now;
+        let number = self.next_record;
+        self.next_record += 1;
+        self.counters.tx_frames += 1;
+        self.history.push(number, bytes, flow, vnet, now);
+        let clock = now.saturating_duration_since(self.epoch);
+        let all = Carried {
+            record: number,
+            offset: 0,
+            len: bytes.len() as u32,
+            again: 0,
+            ordered: ordered.then(|| Order::new(clock, false).sent),
+        };
+        self.paths[path].append(all, vnet, bytes, &mut context.sending());
+    }
+
+    /// Tells the machines whether something waits, and counts what the queue dropped.
+    fn note_backlog(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        let blocked = self
+            .aggregate
+            .as_ref()
+            .is_some_and(|aggregate| aggregate.has_backlog());
+        let Some(aggregate) = &mut self.aggregate else {
+            return;
+        };
+        aggregate.stripes.set_blocked(blocked, now);
+        for &path in aggregate.stripes.members() {
+            self.paths[path].pacing.set_backlogged(blocked, now);
+        }
+        if let Some(egress) = &aggregate.egress {
+            let counters = egress.counters();
+            let before = std::mem::replace(&mut aggregate.dropped, counters);
+            let overflow = counters.overflow_drops - before.overflow_drops;
+            let delay = counters.codel_drops - before.codel_drops;
+            context.drops.add(Drop::EgressFull, overflow);
+            context.drops.add(Drop::EgressDelay, delay);
+        }
+    }
+}
+
+/// The one-way delay of a path now, µs, less that of the first path of which one is known.
+fn relative_delay(paths: &[Path], path: usize) -> Option<i64> {
+    let reference = paths.iter().find_map(|path| path.pacing.delay())?;
+    Some(paths[path].pacing.delay()?.beyond(reference))
+}
+
+impl Path {
+    /// Whether bulk may go on it now.
+    fn is_open(&self, now: Instant) -> bool {
+        self.pacing.is_open(self.flight.bytes(), now)
+    }
+}
