@@ -10,6 +10,9 @@ use wire::payload::Order;
 
 use crate::{mtu::BigLosses, params::MAX_IN_FLIGHT};
 
+/// [`Carried::again`] of a copy that is not worth sending again.
+pub(crate) const COPY: u8 = u8::MAX;
+
 /// Part of a record that a datagram carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Carried {
@@ -28,7 +31,7 @@ pub(crate) struct Carried {
 impl Carried {
     /// What the receiver is told of the record's order.
     pub(crate) fn order(&self) -> Option<Order> {
-        let again = self.again > 0;
+        let again = self.again > 0 && self.again != COPY;
         self.ordered.map(|sent| Order { sent, again })
     }
 

@@ -131,10 +131,12 @@ pub const MAX_IN_FLIGHT: usize = 65_536;
 
 /// Whether bulk needs more paths, or fewer, is judged over so long…
 pub const STRIPE_WINDOW: Duration = ms(50);
-/// …another joins after so many windows under pressure…
+/// …another joins after so many windows in which what waits could as well have gone by it…
 pub const STRIPE_JOIN: u32 = 2;
-/// …and the last leaves after so many in which the others would have been enough.
-pub const STRIPE_LEAVE: u32 = 40;
+/// …or so many in which nearly all of the capacity was in use…
+pub const STRIPE_JOIN_BUSY: u32 = 40;
+/// …and the last leaves after so many in which the others were far from full.
+pub const STRIPE_LEAVE: u32 = 80;
 /// Frames are paced and spread as long as there were two ways to send them within this time.
 pub const STRIPE_LINGER: Duration = ms(30_000);
 /// How long after its last ordered record a flow is kept in order: longer than any record is held.

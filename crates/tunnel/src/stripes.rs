@@ -1,18 +1,20 @@
 //! Over which paths bulk is spread: the best one, and as many more as the demand asks for and as are worth their delay.
 //!
 //! Spreading makes every bulk frame as late as the slowest path of the set, so the set is no larger than it must be. A path
-//! joins when those in the set are not enough, and leaves when they are again without it.
+//! joins when what waits for the others would not arrive later by it; then the wait here becomes a wait at the receiver, and
+//! a TCP notices nothing but that there is more room. It leaves when the others have been more than enough for a while.
+//!
+//! Before anything is trusted to a path that joins, it carries copies: until its rate is known, and then until one has
+//! arrived, since the receiver must know how late that path is before it can put its records in order.
 
 use std::time::{Duration, Instant};
 
-use crate::params::{MAX_PATHS, STRIPE_JOIN, STRIPE_LEAVE, STRIPE_WINDOW};
+use crate::params::{MAX_PATHS, STRIPE_JOIN, STRIPE_JOIN_BUSY, STRIPE_LEAVE, STRIPE_WINDOW};
 
-/// The share of a window in which frames waited for the set, of 100, that calls for another path…
-const BLOCKED: u64 = 40;
-/// …or this share of its capacity in use: some senders never let a queue stand (BBR).
+/// Another path is called for, too, by so much of the capacity in use, of 100: some senders never let a queue stand (BBR).
 const BUSY: u64 = 85;
 /// The set is larger than it must be when what is left without its last path would be in use by less than this.
-const SLACK: u64 = 70;
+const SLACK: u64 = 50;
 /// A path must carry this share of what the set carries, of 1000, for each 10 ms by which it delays all…
 const WORTH: u64 = 5;
 /// …and this at least, however quick it is.
@@ -29,19 +31,30 @@ pub(crate) struct Line {
     pub delay_us: Option<i64>,
 }
 
+/// A path that is about to join.
+#[derive(Clone, Copy, Debug)]
+struct Joining {
+    path: usize,
+    since: Instant,
+    /// When the first copy went by which the receiver measures.
+    copied: Option<Instant>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Stripes {
     members: Vec<usize>,
+    joining: Option<Joining>,
     /// Left out because they would not help.
     useless: u32,
     /// Since when what is counted below is.
     window: Instant,
-    blocked: Duration,
-    blocked_since: Option<Instant>,
+    /// The least that waited, bytes.
+    backlog: u64,
     bytes: u64,
-    /// Windows in a row that called for more, or for fewer paths.
-    pressure: u32,
+    /// Windows in a row in which a queue stood, most of the capacity was in use, or less than the others have.
+    standing: u32,
+    busy: u32,
     slack: u32,
 }
 
@@ -49,12 +62,13 @@ impl Stripes {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             members: Vec::with_capacity(MAX_PATHS),
+            joining: None,
             useless: 0,
             window: now,
-            blocked: Duration::ZERO,
-            blocked_since: None,
+            backlog: 0,
             bytes: 0,
-            pressure: 0,
+            standing: 0,
+            busy: 0,
             slack: 0,
         }
     }
@@ -62,6 +76,29 @@ impl Stripes {
     /// The paths that carry bulk, best first.
     pub(crate) fn members(&self) -> &[usize] {
         &self.members
+    }
+
+    /// The path that is to carry copies of what the members carry, and since when.
+    pub(crate) fn joining(&self) -> Option<(usize, Instant)> {
+        self.joining.map(|joining| (joining.path, joining.since))
+    }
+
+    /// A copy by which the receiver measures went by the path that is about to join.
+    pub(crate) fn on_copied(&mut self, now: Instant) {
+        if let Some(joining) = &mut self.joining {
+            joining.copied.get_or_insert(now);
+        }
+    }
+
+    /// What was sent on `path` at `sent` has arrived: if that may have been a copy, the path is a member now.
+    pub(crate) fn on_arrived(&mut self, path: usize, sent: Instant) {
+        let arrived = |joining: Joining| {
+            joining.path == path && joining.copied.is_some_and(|copied| copied <= sent)
+        };
+        if self.joining.is_some_and(arrived) {
+            self.members.push(path);
+            self.joining = None;
+        }
     }
 
     /// Whether `path` carries none because it would slow the others down more than it carries.
@@ -79,16 +116,9 @@ impl Stripes {
         self.bytes += bytes as u64;
     }
 
-    /// Whether frames wait, and no path of the set can take one.
-    pub(crate) fn set_blocked(&mut self, blocked: bool, now: Instant) {
-        match (blocked, self.blocked_since) {
-            (true, None) => self.blocked_since = Some(now),
-            (false, Some(since)) => {
-                self.blocked += now.saturating_duration_since(since);
-                self.blocked_since = None;
-            }
-            _ => {}
-        }
+    /// So many bytes wait for the set.
+    pub(crate) fn on_backlog(&mut self, bytes: u64) {
+        self.backlog = self.backlog.min(bytes);
     }
 
     /// Takes the paths in that may carry, best first. Whether the set changed.
@@ -96,10 +126,14 @@ impl Stripes {
         let before = self.members.len();
         self.members
             .retain(|&path| lines.iter().any(|line| line.path == path));
+        self.joining = self
+            .joining
+            .filter(|joining| lines.iter().any(|line| line.path == joining.path));
         let mut changed = self.members.len() != before;
         if let Some(best) = lines.first()
             && !self.members.contains(&best.path)
         {
+            self.joining = self.joining.filter(|joining| joining.path != best.path);
             self.members.insert(0, best.path);
             changed = true;
         }
@@ -107,9 +141,10 @@ impl Stripes {
             return changed;
         }
         self.judge(lines, now);
-        if self.pressure >= STRIPE_JOIN {
-            self.pressure = 0;
-            return self.join(lines) || changed;
+        if self.standing >= STRIPE_JOIN || self.busy >= STRIPE_JOIN_BUSY {
+            (self.standing, self.busy) = (0, 0);
+            self.join(lines, now);
+            return changed;
         }
         if self.slack >= STRIPE_LEAVE && self.members.len() > 1 {
             self.slack = 0;
@@ -119,43 +154,61 @@ impl Stripes {
         changed
     }
 
+    /// By how much the next path that could join is later than the set, µs; `None`: there is none, or its delay is not known.
+    pub(crate) fn next_is_later(&self, lines: &[Line]) -> Option<u64> {
+        let next = lines
+            .iter()
+            .find(|line| !self.members.contains(&line.path) && !self.is_useless(line.path))?;
+        let slowest = self.of(lines).filter_map(|line| line.delay_us).max()?;
+        Some((next.delay_us? - slowest).max(0) as u64)
+    }
+
     /// Ends a window.
     fn judge(&mut self, lines: &[Line], now: Instant) {
-        if let Some(since) = self.blocked_since {
-            self.blocked += now.saturating_duration_since(since);
-            self.blocked_since = Some(now);
-        }
         let length = now
             .saturating_duration_since(self.window)
             .as_micros()
-            .max(1) as u64;
-        let rate = (u128::from(self.bytes) * 1_000_000 / u128::from(length)) as u64;
-        let blocked = self.blocked.as_micros() as u64 * 100 / length;
-        let capacity = self.capacity(lines, self.members.len());
-        let without = self.capacity(lines, self.members.len().saturating_sub(1));
-        let presses = blocked >= BLOCKED || capacity > 0 && rate >= capacity / 100 * BUSY;
-        let slackens = blocked < BLOCKED / 4 && rate < without / 100 * SLACK;
-        self.pressure = if presses { self.pressure + 1 } else { 0 };
-        self.slack = if slackens { self.slack + 1 } else { 0 };
+            .max(1);
+        let rate = (u128::from(self.bytes) * 1_000_000 / length) as u64;
+        let capacity: u64 = self.of(lines).map(|line| line.bandwidth).sum();
+        let last = self.members.last();
+        let last = lines.iter().find(|line| Some(&line.path) == last);
+        let without = capacity - last.map_or(0, |line| line.bandwidth);
+        let wait_us = u128::from(self.backlog) * 1_000_000 / u128::from(capacity.max(1));
+        let later = self.next_is_later(lines).unwrap_or(0);
+        let count = |holds: bool, windows: u32| if holds { windows + 1 } else { 0 };
+        let stands = self.backlog > 0 && wait_us >= u128::from(later);
+        self.standing = count(stands, self.standing);
+        self.busy = count(capacity > 0 && rate >= capacity / 100 * BUSY, self.busy);
+        self.slack = count(
+            self.backlog == 0 && rate < without / 100 * SLACK,
+            self.slack,
+        );
         self.window = now;
-        self.blocked = Duration::ZERO;
+        self.backlog = u64::MAX;
         self.bytes = 0;
     }
 
-    /// Adds the best path that is worth it.
-    fn join(&mut self, lines: &[Line]) -> bool {
+    /// Lets the best path that is worth it join.
+    fn join(&mut self, lines: &[Line], now: Instant) {
+        if self.joining.is_some() {
+            return;
+        }
         self.useless = 0;
         for line in lines {
             if self.members.contains(&line.path) {
                 continue;
             }
             if self.is_worth(line, lines) {
-                self.members.push(line.path);
-                return true;
+                self.joining = Some(Joining {
+                    path: line.path,
+                    since: now,
+                    copied: None,
+                });
+                return;
             }
             self.useless |= 1 << line.path;
         }
-        false
     }
 
     fn is_worth(&self, line: &Line, lines: &[Line]) -> bool {
@@ -168,7 +221,7 @@ impl Stripes {
         let (Some(slowest), Some(delay)) = (slowest, line.delay_us) else {
             return true;
         };
-        let capacity: u64 = members().map(|line| line.bandwidth).sum();
+        let capacity: u64 = self.of(lines).map(|line| line.bandwidth).sum();
         if line.bandwidth == 0 || capacity == 0 {
             return true;
         }
@@ -177,13 +230,9 @@ impl Stripes {
         gain >= (later * WORTH / 10_000).max(WORTH_ANYWAY)
     }
 
-    fn capacity(&self, lines: &[Line], members: usize) -> u64 {
-        let members = &self.members[..members];
-        lines
-            .iter()
-            .filter(|line| members.contains(&line.path))
-            .map(|line| line.bandwidth)
-            .sum()
+    fn of<'a>(&'a self, lines: &'a [Line]) -> impl Iterator<Item = &'a Line> {
+        let members = |line: &&Line| self.members.contains(&line.path);
+        lines.iter().filter(members)
     }
 }
 
@@ -206,20 +255,18 @@ mod tests {
         }
     }
 
-    /// A second with this demand, in megabits per second, and this share of time blocked, of 100.
-    fn second(
-        stripes: &mut Stripes,
-        lines: &[Line],
-        megabits: usize,
-        blocked: u32,
-        start: Instant,
-    ) {
+    /// A second with this demand, in megabits per second, while so many bytes wait.
+    fn second(stripes: &mut Stripes, lines: &[Line], megabits: usize, wait: u64, start: Instant) {
         for n in 0..100 {
-            let now = start + 10 * MS * n;
             stripes.on_sent(megabits * 1250);
-            stripes.set_blocked(true, now);
-            stripes.set_blocked(false, now + MS / 10 * blocked);
-            stripes.update(lines, now + 10 * MS);
+            stripes.on_backlog(wait);
+            let now = start + 10 * MS * (n + 1);
+            stripes.update(lines, now);
+            if let Some((path, _)) = stripes.joining() {
+                assert!(!stripes.members().contains(&path));
+                stripes.on_arrived(path, now);
+                stripes.on_copied(now);
+            }
         }
     }
 
@@ -228,13 +275,13 @@ mod tests {
         let now = epoch();
         let lines = [line(2, 50, 10), line(0, 20, 30)];
         let mut stripes = Stripes::new(now);
-        second(&mut stripes, &lines, 20, 5, now);
+        second(&mut stripes, &lines, 40, 100_000, now);
         assert_eq!(stripes.members(), [2]);
-        second(&mut stripes, &lines, 45, 60, now + 1000 * MS);
-        assert_eq!(stripes.members(), [2, 0]);
-        second(&mut stripes, &lines, 20, 0, now + 2000 * MS);
-        second(&mut stripes, &lines, 20, 0, now + 3000 * MS);
-        second(&mut stripes, &lines, 20, 0, now + 4000 * MS);
+        second(&mut stripes, &lines, 40, 130_000, now + 1000 * MS);
+        assert_eq!(stripes.members(), [2, 0], "20 ms wait, 20 ms later");
+        for n in 2..7 {
+            second(&mut stripes, &lines, 20, 0, now + 1000 * MS * n);
+        }
         assert_eq!(stripes.members(), [2]);
     }
 
@@ -243,7 +290,9 @@ mod tests {
         let now = epoch();
         let lines = [line(0, 50, 10), line(1, 20, 30)];
         let mut stripes = Stripes::new(now);
-        second(&mut stripes, &lines, 47, 0, now);
+        for n in 0..3 {
+            second(&mut stripes, &lines, 47, 0, now + 1000 * MS * n);
+        }
         assert_eq!(stripes.members(), [0, 1]);
     }
 
@@ -275,7 +324,7 @@ mod tests {
         let now = epoch();
         let lines = [line(0, 50, 10), line(1, 20, 30)];
         let mut stripes = Stripes::new(now);
-        second(&mut stripes, &lines, 60, 90, now);
+        second(&mut stripes, &lines, 60, 1 << 20, now);
         assert!(stripes.update(&lines[1..], now + 1000 * MS));
         assert_eq!(stripes.members(), [1]);
         assert!(stripes.update(&lines, now + 1001 * MS));

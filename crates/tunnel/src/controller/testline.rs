@@ -12,7 +12,7 @@ use wire::control::AckHeader;
 use super::{AckSample, Controller};
 use crate::{
     acks::Acks,
-    inflight::{InFlight, Purpose},
+    inflight::{InFlight, Lost, Purpose},
 };
 
 /// UDP payload of a full datagram.
@@ -390,13 +390,13 @@ impl World {
     fn on_ack(&mut self, at: usize, header: &AckHeader, ranges: Vec<RangeInclusive<u64>>) {
         let now = self.instant();
         let flow = &mut self.flows[at];
-        let mut swallowed = Vec::new();
-        let outcome = flow.in_flight.acknowledge(
-            ranges.into_iter(),
-            flow.round_trip,
-            u16::MAX,
-            &mut swallowed,
-        );
+        let mut lost = Lost {
+            swallowed: &mut Vec::new(),
+            ordered: &mut Vec::new(),
+        };
+        let outcome =
+            flow.in_flight
+                .acknowledge(ranges.into_iter(), flow.round_trip, u16::MAX, &mut lost);
         let round_trip = outcome.largest_sent_at.map(|sent| {
             let delay = Duration::from_micros(header.delay_us.into());
             now.duration_since(sent).saturating_sub(delay)

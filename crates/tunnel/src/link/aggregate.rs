@@ -11,7 +11,7 @@ use crate::{
     drops::Drop,
     egress::Egress,
     flows::Flows,
-    inflight::Carried,
+    inflight::{COPY, Carried},
     params::{MAX_AGAIN, MAX_REINJECTIONS, ORDER_LINGER, REINJECT_WITHIN, STRIPE_LINGER},
     path::Path,
     queue::QueueCounters,
@@ -25,13 +25,13 @@ use super::{Context, Link};
 const QUICKER_US: i64 = 2_000;
 /// Share of datagrams lost above which what a path lost is sent again, though bulk goes on no other.
 const WORTH_SENDING_AGAIN: f64 = 0.000_5;
-/// Standing delay that the queue tolerates and for how long it tolerates more (RFC 8289 §4.3, §4.4)…
-const TARGET: Duration = Duration::from_millis(5);
-const INTERVAL: Duration = Duration::from_millis(100);
-/// …and the bounds of both for bulk that is spread: half a round trip of the slowest path, and three.
-const SPREAD_TARGET: (Duration, Duration) = (Duration::from_millis(15), Duration::from_millis(40));
-const SPREAD_INTERVAL: (Duration, Duration) =
-    (Duration::from_millis(150), Duration::from_millis(300));
+/// Bounds of the standing delay that the queue tolerates, half a round trip, and of how long it tolerates more, three (RFC
+/// 8289 §4.3, §4.4): a single TCP must not empty the queue when it halves its window. Nobody waits but who fills it.
+const TARGET: (Duration, Duration) = (Duration::from_millis(15), Duration::from_millis(40));
+const INTERVAL: (Duration, Duration) = (Duration::from_millis(150), Duration::from_millis(300));
+/// A path that joins is measured once its queue is shorter than this, or after this time at the latest.
+const SETTLED: Duration = Duration::from_millis(4);
+const SETTLE_WITHIN: Duration = Duration::from_millis(1500);
 /// An open datagram may wait for the next bite for so long.
 const PATIENCE: Duration = Duration::from_millis(2);
 
@@ -179,18 +179,17 @@ impl Link {
                 delay_us: relative_delay(&self.paths, path),
             };
         }
-        if aggregate.stripes.update(&lines[..set.len()], now) {
+        let lines = &lines[..set.len()];
+        if aggregate.stripes.update(lines, now) {
             self.status.changed(now);
         }
         let members = aggregate.stripes.members().iter();
         let slowest = members.map(|&path| self.paths[path].round_trip()).max();
-        let (target, interval) = match slowest {
-            Some(slowest) if aggregate.stripes.members().len() > 1 => (
-                (slowest / 2).clamp(SPREAD_TARGET.0, SPREAD_TARGET.1),
-                (slowest * 3).clamp(SPREAD_INTERVAL.0, SPREAD_INTERVAL.1),
-            ),
-            _ => (TARGET, INTERVAL),
-        };
+        let slowest = slowest.unwrap_or_default();
+        // What waits calls for another path only when it waits for longer than that one takes.
+        let later = Duration::from_micros(aggregate.stripes.next_is_later(lines).unwrap_or(0));
+        let target = (slowest / 2).clamp(TARGET.0, TARGET.1).max(later * 3 / 2);
+        let interval = (slowest * 3).clamp(INTERVAL.0, INTERVAL.1);
         if let Some(egress) = &mut aggregate.egress {
             egress.set_patience(target, interval);
         }
@@ -284,6 +283,13 @@ impl Link {
                 .is_some_and(|aggregate| aggregate.egress.as_ref().is_some_and(|e| !e.is_empty()))
     }
 
+    /// What was sent on `path` at `sent` has arrived.
+    pub(super) fn on_stripe_arrived(&mut self, path: usize, sent: Option<Instant>) {
+        if let (Some(aggregate), Some(sent)) = (&mut self.aggregate, sent) {
+            aggregate.stripes.on_arrived(path, sent);
+        }
+    }
+
     /// Parts of ordered records are lost, or on a path that cannot be trusted with them.
     pub(super) fn queue_again(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
         let Some(aggregate) = &mut self.aggregate else {
@@ -292,6 +298,9 @@ impl Link {
         parts.sort_unstable_by_key(|part| (part.record, part.offset));
         parts.dedup_by(|next, kept| kept.absorb(next));
         for part in parts.drain(..) {
+            if part.again == COPY {
+                continue;
+            }
             if part.again >= MAX_REINJECTIONS {
                 context.drops.count(Drop::ReinjectionMissed);
                 continue;
@@ -352,11 +361,40 @@ impl Link {
         let sent = bite.is_some();
         if let Some(bite) = bite {
             self.transmit_bulk(path, bite.bytes, bite.vnet, bite.flow, context);
+            self.copy_to_joining(bite.bytes, bite.vnet, context);
         }
         if let Some(aggregate) = &mut self.aggregate {
             aggregate.egress = Some(egress);
         }
         sent
+    }
+
+    /// Sends the latest record also on the path that is about to join, if that may send.
+    fn copy_to_joining(&mut self, bytes: &[u8], vnet: bool, context: &mut Context<'_>) {
+        let Some(aggregate) = &mut self.aggregate else {
+            return;
+        };
+        let now = context.now;
+        let joining = aggregate.stripes.joining();
+        let Some((path, since)) = joining.filter(|&(path, _)| self.paths[path].is_open(now)) else {
+            return;
+        };
+        let pacing = &self.paths[path].pacing;
+        // The queue that finding its rate makes is no part of its delay.
+        let settled = !pacing.is_startup() && pacing.queue_delay() < SETTLED;
+        let measures = settled || now.saturating_duration_since(since) >= SETTLE_WITHIN;
+        if measures {
+            aggregate.stripes.on_copied(now);
+        }
+        let clock = now.saturating_duration_since(self.epoch);
+        let copy = Carried {
+            record: self.next_record - 1,
+            offset: 0,
+            len: bytes.len() as u32,
+            again: COPY,
+            ordered: measures.then(|| Order::new(clock, false).sent),
+        };
+        self.paths[path].append(copy, vnet, bytes, &mut context.sending());
     }
 
     fn transmit_bulk(
@@ -373,6 +411,7 @@ impl Link {
             aggregate.stripes.on_sent(bytes.len());
             let lossy = |loss| loss > WORTH_SENDING_AGAIN;
             let spread = aggregate.stripes.members().len() > 1
+                || aggregate.stripes.joining().is_some()
                 || self.paths[path].estimator.proven_loss().is_some_and(lossy);
             ordered =
                 self.takes_ordered && (spread || aggregate.flows.is_ordered(flow, context.now));
@@ -419,7 +458,8 @@ impl Link {
         let Some(aggregate) = &mut self.aggregate else {
             return;
         };
-        aggregate.stripes.set_blocked(blocked, now);
+        let waits = aggregate.egress.as_ref().map_or(0, |egress| egress.bytes());
+        aggregate.stripes.on_backlog(waits);
         for &path in aggregate.stripes.members() {
             self.paths[path].pacing.set_backlogged(blocked, now);
         }

@@ -180,6 +180,7 @@ impl Link {
         {
             self.on_answer(at, now, context);
         }
+        self.on_stripe_arrived(at, result.newest_sent_at);
         self.queue_again(&mut ordered, context);
         self.scratch = ordered;
         self.check_black_hole(at, context);

@@ -2,7 +2,7 @@
 
 use crate::{
     drops::Drop,
-    inflight::Carried,
+    inflight::{COPY, Carried},
     params::{MAX_REINJECTIONS, REINJECT_WITHIN},
 };
 
@@ -34,6 +34,7 @@ impl Link {
     /// Sends `parts` again, keeping numbers and offsets.
     pub(super) fn resend(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
         parts.sort_unstable_by_key(|part| (part.record, part.offset));
+        parts.retain(|part| part.again != COPY);
         parts.dedup_by(|next, kept| kept.absorb(next));
         for part in parts.iter() {
             let kept = self.history.get(part.record).filter(|kept| {
