@@ -1,8 +1,9 @@
 //! The receiving end of ordered records: whatever path brought it, each is released at the time it was sent plus one delay
-//! that all share.
+//! that all share, so in the order of sending.
 //!
 //! That delay follows from when pieces arrive, never from numbers that are missing: a record that is lost stalls nobody, and
-//! the flow that lost it learns of it no later than by its slowest path. What comes after its time is released at once.
+//! the flow that lost it learns of it no later than by its slowest path. What comes after its time, or after others that were
+//! sent later are gone, is released at once.
 
 mod buffers;
 mod delay;
@@ -120,6 +121,8 @@ pub(crate) struct Playout {
     waiting: BinaryHeap<Reverse<Waiting>>,
     buffers: Buffers,
     held: usize,
+    /// The last in order that was released: what goes before it is late.
+    passed: Option<(Nanos, u64)>,
 }
 
 impl Playout {
@@ -136,6 +139,10 @@ impl Playout {
             .clocks
             .get_or_insert_with(|| Clocks::new(order.sent, now));
         let at = clocks.at(now);
+        if self.waiting.is_empty() && self.delay.is_old(at) {
+            self.delay = Delay::new(self.delay.round_trip());
+            self.passed = None;
+        }
         let transit = at - clocks.sent(order.sent, at);
         if !order.again {
             clocks.transit = (transit / TICK).clamp(-FURTHEST, FURTHEST);
@@ -239,11 +246,15 @@ impl Playout {
         let at = clocks.at(now);
         // Nothing is faster than the fastest that was measured, so that no clock can make us hold it for longer.
         let sent = clocks.sent(ticks, at).min(at - self.delay.lowest());
-        let due = self.is_due(sent, at);
+        let key = Some((sent, number));
+        let due = self.is_due(sent, at) || key < self.passed;
         while due || self.is_full(len) {
             match self.waiting.peek() {
-                Some(Reverse(first)) if first.key() < (sent, number) => self.release_first(release),
-                _ => return None,
+                Some(Reverse(first)) if Some(first.key()) < key => self.release_first(release),
+                _ => {
+                    self.passed = self.passed.max(key);
+                    return None;
+                }
             }
         }
         Some(sent)
@@ -271,6 +282,7 @@ impl Playout {
             return;
         };
         let number = first.number;
+        self.passed = self.passed.max(Some(first.key()));
         let Some((bytes, vnet)) = first.record else {
             return release(Released::Incomplete { number });
         };

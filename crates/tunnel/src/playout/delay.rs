@@ -9,7 +9,7 @@ use crate::params::{
 const BUCKET: Nanos = 125_000_000;
 /// For how long losses count: 4 s.
 const BUCKETS: i64 = 32;
-/// For how long the transit of a first-time piece counts: 1 s.
+/// For how long a transit counts: 1 s, and so for as long as what came after it can be held.
 const TRANSIT_BUCKETS: i64 = 8;
 
 /// The pieces of one bucket's time, or of several.
@@ -17,8 +17,9 @@ const TRANSIT_BUCKETS: i64 = 8;
 struct Seen {
     first: u64,
     again: u64,
-    /// The extremes of the transit of first-time pieces.
+    /// The shortest transit.
     lowest: Nanos,
+    /// The longest of first-time pieces.
     highest: Nanos,
     /// The longest transit of those sent again that is worth waiting for.
     late: Nanos,
@@ -37,7 +38,7 @@ const NOTHING: Seen = Seen {
 pub(super) struct Delay {
     buckets: [Seen; BUCKETS as usize],
     newest: i64,
-    /// The extremes of the last second that had any.
+    /// Of the last second that had any.
     lowest: Nanos,
     highest: Nanos,
     /// Of the last four seconds; `None`: too little is lost to wait for it.
@@ -46,7 +47,7 @@ pub(super) struct Delay {
     current: Option<Nanos>,
     /// When `current` was last looked after.
     moved: Nanos,
-    /// When a first-time piece last came.
+    /// When a piece last came.
     heard: Nanos,
     /// How far it may rise at once.
     step: Nanos,
@@ -70,12 +71,28 @@ impl Default for Delay {
 }
 
 impl Delay {
+    pub(super) fn new(round_trip: Nanos) -> Self {
+        Self {
+            round_trip,
+            ..Self::default()
+        }
+    }
+
+    /// Whether so long nothing came that what was measured means little, since clocks drift.
+    pub(super) fn is_old(&self, at: Nanos) -> bool {
+        at - self.heard > nanos(PLAYOUT_FORGET)
+    }
+
+    pub(super) const fn round_trip(&self) -> Nanos {
+        self.round_trip
+    }
+
     /// The delay, once a piece was measured.
     pub(super) const fn current(&self) -> Option<Nanos> {
         self.current
     }
 
-    /// The shortest transit of the last second that had any.
+    /// The shortest transit of the last second that had any. No record is held for longer than the delay less this.
     pub(super) const fn lowest(&self) -> Nanos {
         self.lowest
     }
@@ -87,8 +104,15 @@ impl Delay {
     /// A piece came at `at` after `transit`; `again`: not when its bytes were first sent.
     pub(super) fn on_piece(&mut self, transit: Nanos, again: bool, at: Nanos) {
         self.roll(at);
+        self.heard = self.heard.max(at);
+        if self.current.is_none() {
+            (self.lowest, self.highest) = (transit, transit);
+            self.current = Some(self.target());
+        }
         let patience = self.patience();
         let bucket = &mut self.buckets[self.newest.rem_euclid(BUCKETS) as usize];
+        bucket.lowest = bucket.lowest.min(transit);
+        self.lowest = self.lowest.min(transit);
         if again {
             bucket.again += 1;
             // What was lost twice is not waited for: that would delay everything for the few.
@@ -96,20 +120,9 @@ impl Delay {
                 bucket.late = bucket.late.max(transit);
             }
         } else {
-            let forgotten = at - self.heard > nanos(PLAYOUT_FORGET);
-            if self.current.is_none() || forgotten {
-                (self.lowest, self.highest) = (transit, transit);
-                self.current = None;
-            }
             bucket.first += 1;
-            bucket.lowest = bucket.lowest.min(transit);
             bucket.highest = bucket.highest.max(transit);
-            self.lowest = self.lowest.min(transit);
             self.highest = self.highest.max(transit);
-            self.heard = at;
-            if self.current.is_none() {
-                self.current = Some(self.target());
-            }
         }
         self.advance(at);
     }
@@ -173,8 +186,11 @@ impl Delay {
                 all.highest = all.highest.max(seen.highest);
             }
         }
-        if all.lowest <= all.highest {
-            (self.lowest, self.highest) = (all.lowest, all.highest);
+        if all.lowest < Nanos::MAX {
+            self.lowest = all.lowest;
+        }
+        if all.highest > Nanos::MIN {
+            self.highest = all.highest;
         }
         // A burst, as when a path dies, is over when it is known: waiting helps only where losses go on.
         let lossy = spread >= AGAIN_SPREAD && all.again * AGAIN_SHARE > all.first + all.again;
