@@ -149,7 +149,6 @@ impl Assembly {
     }
 
     /// The time of ordered record `number` has come: delivers what arrived of it. Later pieces are delivered at once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is sent in order yet"))]
     pub(crate) fn settle(&mut self, number: u64, deliver: Deliver<'_>) {
         if let Some(at) = self.holding(number).filter(|&at| self.slots[at].waits()) {
             self.slots[at].settled = true;

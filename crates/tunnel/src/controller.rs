@@ -35,6 +35,8 @@ const STARTUP_FLAT: u32 = 3;
 const PROBE_GAIN: f64 = 1.15;
 const PROBE_GAIN_MAX: f64 = 2.0;
 const PROBE_GROWTH: f64 = 1.25;
+/// A probe that found less is not followed by another.
+const LEAST_GAIN: f64 = 0.04;
 /// Least pause between probes, µs, and the longest while they end in losses.
 const PROBE_PAUSE: i64 = 150_000;
 const PROBE_PAUSE_MAX: i64 = 3_000_000;
@@ -43,10 +45,13 @@ const DRAIN_GAIN: f64 = 0.8;
 const DRAIN_GAIN_MIN: f64 = 0.3;
 /// A queue that may stand, µs.
 const QUEUE_FINE: i64 = 3_000;
+/// A queue that is one, µs.
+const QUEUE_SOME: i64 = 1_500;
 /// A queue that means that the line is the limit, µs.
 const QUEUE_FULL: i64 = 8_000;
-/// Of the delay's jitter, so much looks like a queue.
-const PER_JITTER: i64 = 2;
+/// So many times the delay's jitter may look like a queue; a little of it does not, µs.
+const PER_JITTER: i64 = 4;
+const CALM_JITTER: i64 = 500;
 /// How long what two drains could not remove is taken for the line's own delay, µs.
 const TOLERANCE_LIFE: i64 = 10_000_000;
 /// Beyond this no pacing is worth its cost, bytes/s.
@@ -119,6 +124,9 @@ struct Probe {
     before: u64,
     began: i64,
     ended: i64,
+    judged: bool,
+    /// A queue that ends it at once, µs.
+    limit: i64,
     next: i64,
     pause: i64,
 }
@@ -190,6 +198,8 @@ impl Controller {
                 before: 0,
                 began: 0,
                 ended: 0,
+                judged: false,
+                limit: 0,
                 next: 0,
                 pause: PROBE_PAUSE,
             },
@@ -259,10 +269,15 @@ impl Controller {
         let window = self.round();
         if let Some(at) = ack.largest_sent_at {
             let seen = self.delivery.micros(at);
-            if self.losses.add(ack.newly_acked, ack.lost, now, window) {
-                self.on_overload(seen, ack.in_flight, now);
-            }
-            self.decide(seen, rate, ack.in_flight, now);
+            self.decide(seen, ack.in_flight, now);
+        }
+        let overload = self.losses.add(ack.newly_acked, ack.lost, now, window);
+        if overload
+            && ack
+                .largest_sent_at
+                .is_some_and(|at| self.delivery.micros(at) >= self.answered)
+        {
+            self.on_overload(ack.in_flight, now);
         }
         self.set_pace();
     }
@@ -279,8 +294,13 @@ impl Controller {
         self.startup.peak = self.startup.peak.max(rate.delivered());
         if self.phase == Phase::Startup {
             self.bandwidth.raise(rate.delivered());
-        } else {
-            let constant = (4 * self.delivery.interval()).max(3 * self.round());
+            return;
+        }
+        let interval = self.delivery.interval();
+        if self.is_full(rate) {
+            self.bandwidth.follow(rate, 2 * interval, now);
+        } else if self.delivery.stood_for(interval) > QUEUE_SOME + self.allowance() {
+            let constant = (4 * interval).max(3 * self.round());
             self.bandwidth.track(rate, constant, now);
         }
     }
@@ -323,13 +343,15 @@ impl Controller {
     /// Bytes that may be on their way.
     fn window(&self) -> u64 {
         let jitter = self.delivery.jitter();
-        let steady = self.carried_in(13 * self.empty_round_trip() / 10 + 12_000 + 13 * jitter / 10);
+        let steady = self.carried_in(
+            13 * self.empty_round_trip() / 10 + 12_000 + 10 * jitter + self.drain.tolerance,
+        );
         if self.phase != Phase::Startup {
             return steady + 6_000;
         }
         let grown = FIRST_WINDOW + self.startup.acked;
         if self.bandwidth.is_measured() {
-            grown.min(2 * steady + FIRST_WINDOW)
+            grown.min(3 * steady / 2 + FIRST_WINDOW)
         } else {
             grown
         }
@@ -366,8 +388,14 @@ impl Controller {
         self.set_pace();
     }
 
+    /// How long the line takes for a datagram, µs.
+    fn datagram_time(&self) -> i64 {
+        (1_500_000_000 / self.bandwidth.get().max(LEAST)) as i64
+    }
+
     fn set_pace(&mut self) {
         let rate = self.bandwidth();
+        self.delivery.set_datagram_time(self.datagram_time());
         let paced = rate < UNPACED;
         self.pacer
             .set_rate(paced.then(|| (rate as f64 * self.gain) as u64));

@@ -10,11 +10,19 @@ const SHORTEST: i64 = 40_000;
 /// Longest, µs.
 const LONGEST: i64 = 240_000;
 /// A rate is taken over this many times the delay's jitter.
-const PER_JITTER: i64 = 12;
+const PER_JITTER: i64 = 25;
+/// How far the delay at the ends of an interval may be from its mean, in jitters.
+const PER_END: f64 = 4.5;
+/// Datagrams that a rate takes on a busy line.
+const DATAGRAMS: i64 = 16;
 /// Datagrams that a rate takes at least.
 const LEAST_DATAGRAMS: u64 = 4;
-/// Points kept: twice as many as fit into an interval at their spacing.
+/// Points kept: those of three intervals.
 const MAX_POINTS: usize = 64;
+/// A greater bend is a queue gone or a path moved, µs.
+const MOST_BEND: i64 = 40_000;
+/// Delays that tell the jitter.
+const ENOUGH_DELAYS: u32 = 6;
 /// Distance of the delays that jitter is taken from, µs.
 const JITTER_SPACING: i64 = 5_000;
 
@@ -90,8 +98,9 @@ pub(crate) struct Delivery {
     /// Delay, EWMA.
     smoothed: i64,
     jitter: Jitter,
+    least_interval: i64,
     base: Minima<10>,
-    recent: Minima<24>,
+    recent: Minima<26>,
 }
 
 impl Delivery {
@@ -106,6 +115,7 @@ impl Delivery {
             latest: 0,
             smoothed: 0,
             jitter: Jitter::default(),
+            least_interval: 0,
             base: Minima::new(1_000_000),
             recent: Minima::new(10_000),
         }
@@ -147,20 +157,16 @@ impl Delivery {
 
     fn rate(&mut self, point: Point) -> Option<Rate> {
         let interval = self.interval();
-        let old = |start: &Point| {
-            point.arrived - start.arrived >= interval
-                && point.sent - start.sent >= interval / 2
-                && point.totals.acked - start.totals.acked >= LEAST_DATAGRAMS
-        };
-        while self.points.get(1).is_some_and(old) {
+        let rate = self.rate_over(&point, interval);
+        // The oldest point kept is an interval older than the start of any rate.
+        while self
+            .points
+            .get(1)
+            .is_some_and(|next| point.arrived - next.arrived > 2 * interval)
+        {
             self.points.pop_front();
         }
-        let rate = self
-            .points
-            .front()
-            .filter(|start| old(start))
-            .map(|start| between(start, &point));
-        let spacing = 2 * interval / MAX_POINTS as i64;
+        let spacing = 3 * interval / MAX_POINTS as i64;
         if self
             .points
             .back()
@@ -174,20 +180,51 @@ impl Delivery {
         rate
     }
 
+    /// The rate up to `end`, from at least `micros` before.
+    fn rate_over(&self, end: &Point, micros: i64) -> Option<Rate> {
+        let later = self
+            .points
+            .partition_point(|start| end.arrived - start.arrived >= micros);
+        let start = self.points.get(later.checked_sub(1)?)?;
+        let enough = end.sent - start.sent >= micros / 2
+            && end.totals.acked - start.totals.acked >= LEAST_DATAGRAMS;
+        enough.then(|| between(start, end))
+    }
+
     /// The rate over about half an interval, for what changes fast.
     pub(crate) fn short_rate(&self) -> Option<Rate> {
-        let last = self.points.back()?;
-        let half = self.interval() / 2;
-        let start = self.points.iter().rev().find(|start| {
-            last.arrived - start.arrived >= half
-                && last.totals.acked - start.totals.acked >= LEAST_DATAGRAMS
-        })?;
-        Some(between(start, last))
+        self.rate_over(self.points.back()?, self.interval() / 2)
+    }
+
+    /// The rate of what was sent in a period, if half of it or more is known: µs since the epoch.
+    pub(crate) fn rate_of(&self, from: i64, to: i64) -> Option<Rate> {
+        let first = self.points.partition_point(|point| point.sent < from);
+        let behind = self.points.partition_point(|point| point.sent <= to);
+        let start = self.points.get(first)?;
+        let end = self.points.get(behind.checked_sub(1)?)?;
+        (end.sent - start.sent >= (to - from) / 2).then(|| between(start, end))
     }
 
     /// The time that a rate is taken over, µs.
     pub(crate) fn interval(&self) -> i64 {
-        (self.jitter.micros() * PER_JITTER).clamp(SHORTEST, LONGEST)
+        (self.jitter.micros() * PER_JITTER)
+            .max(self.least_interval)
+            .clamp(SHORTEST, LONGEST)
+    }
+
+    /// Whether enough was seen to tell a queue from jitter.
+    pub(crate) fn knows_jitter(&self) -> bool {
+        self.jitter.seen >= ENOUGH_DELAYS
+    }
+
+    /// How much of a rate over `micros` may be due to jitter.
+    pub(crate) fn noise(&self, micros: i64) -> f64 {
+        PER_END * self.jitter.micros() as f64 / micros as f64
+    }
+
+    /// How long the line takes for a datagram, µs: rates are taken over a few of them.
+    pub(crate) fn set_datagram_time(&mut self, micros: i64) {
+        self.least_interval = DATAGRAMS * micros;
     }
 
     /// How much neighbouring delays differ, µs; a queue that grows or shrinks steadily does not count.
@@ -266,10 +303,11 @@ impl Jitter {
             return;
         }
         if self.seen >= 2 {
-            let bend = (delay - 2 * self.last + self.before).abs() / 2;
-            self.mean += bend - self.mean / 16;
+            let bend = ((delay - 2 * self.last + self.before).abs() / 2).min(MOST_BEND);
+            let weight = i64::from(self.seen - 1).min(16);
+            self.mean += (16 * bend - self.mean) / weight;
         }
-        self.seen = (self.seen + 1).min(2);
+        self.seen = self.seen.saturating_add(1);
         (self.before, self.last, self.at) = (self.last, delay, arrived);
     }
 

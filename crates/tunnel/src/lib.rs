@@ -30,7 +30,6 @@ pub mod params;
 mod partial;
 mod path;
 mod peer;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing is sent in order yet"))]
 mod playout;
 pub mod queue;
 mod record;

@@ -7,7 +7,7 @@
 //! Before anything is trusted to a path that joins, it carries copies: until its rate is known, and then until one has
 //! arrived, since the receiver must know how late that path is before it can put its records in order.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::params::{MAX_PATHS, STRIPE_JOIN, STRIPE_JOIN_BUSY, STRIPE_LEAVE, STRIPE_WINDOW};
 
@@ -240,7 +240,7 @@ impl Stripes {
 mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
+    const MS: std::time::Duration = std::time::Duration::from_millis(1);
 
     #[allow(clippy::disallowed_methods)] // only differences to it are used
     fn epoch() -> Instant {
@@ -304,7 +304,7 @@ mod tests {
             &mut stripes,
             &[line(0, 100, 5), line(1, 10, 50)],
             100,
-            90,
+            2 << 20,
             now,
         );
         assert_eq!(stripes.members(), [0, 1], "a tenth more for 45 ms");
@@ -313,7 +313,7 @@ mod tests {
             &mut stripes,
             &[line(0, 100, 5), line(1, 2, 100)],
             100,
-            90,
+            2 << 20,
             now,
         );
         assert_eq!((stripes.members(), stripes.is_useless(1)), (&[0][..], true));

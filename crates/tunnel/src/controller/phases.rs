@@ -3,9 +3,9 @@
 use crate::delivery::Rate;
 
 use super::{
-    Controller, DRAIN_GAIN, DRAIN_GAIN_MIN, LEAST, PER_JITTER, PROBE_GAIN, PROBE_GAIN_MAX,
-    PROBE_GROWTH, PROBE_PAUSE, PROBE_PAUSE_MAX, Phase, QUEUE_FINE, QUEUE_FULL, STARTUP_FLAT,
-    TOLERANCE_LIFE, UNPACED,
+    ACK_SPREAD, CALM_JITTER, Controller, DRAIN_GAIN, DRAIN_GAIN_MIN, LEAST_GAIN, PER_JITTER,
+    PROBE_GAIN, PROBE_GAIN_MAX, PROBE_GROWTH, PROBE_PAUSE, PROBE_PAUSE_MAX, Phase, QUEUE_FINE,
+    QUEUE_FULL, STARTUP_FLAT, TOLERANCE_LIFE, UNPACED,
 };
 
 impl Controller {
@@ -29,17 +29,25 @@ impl Controller {
     }
 
     /// Decides after an acknowledgement of something sent at `seen`.
-    pub(super) fn decide(&mut self, seen: i64, rate: Option<Rate>, in_flight: u64, now: i64) {
-        if now > self.drain.tolerated_until {
+    pub(super) fn decide(&mut self, seen: i64, in_flight: u64, now: i64) {
+        if now > self.drain.tolerated_until || 2 * self.delivery.standing() < self.drain.tolerance {
             self.drain.tolerance = 0;
         }
         let lowered = self.lower_if_full();
         match self.phase {
             Phase::Startup => self.grow(seen, in_flight, now),
-            Phase::Probe if self.delivery.present() > QUEUE_FULL + self.allowance() => {
+            Phase::Drain
+                if self.drain.deficit > 2 * QUEUE_FULL && self.excess(in_flight) < -ACK_SPREAD =>
+            {
+                self.until = now;
+                self.advance(now);
+            }
+            Phase::Probe if self.delivery.present() > self.probe.limit => {
                 self.repay(now);
             }
-            Phase::JudgeProbe if seen >= self.probe.ended => self.judge_probe(rate, now),
+            Phase::Repay | Phase::JudgeProbe if seen >= self.probe.ended => {
+                self.judge_probe(now);
+            }
             Phase::JudgeDrain if seen >= self.calm_from => self.judge_drain(now),
             _ => {}
         }
@@ -52,33 +60,55 @@ impl Controller {
     }
 
     /// What looks like a queue and is none, µs.
-    fn allowance(&self) -> i64 {
-        (PER_JITTER * self.delivery.jitter()).max(self.drain.tolerance)
+    pub(super) fn allowance(&self) -> i64 {
+        let jitter = PER_JITTER * (self.delivery.jitter() - CALM_JITTER).max(0);
+        jitter.max(self.drain.tolerance)
     }
 
-    /// While a queue stands, what arrives is what the line carries, if as much as that was sent at all.
+    /// Whether a queue stood for all of a rate, so that it is the line's: if as much was sent as it is thought to carry, or
+    /// if the queue was seen to grow or to shrink, so that it is one.
+    pub(super) fn is_full(&self, rate: &Rate) -> bool {
+        let bound = QUEUE_FULL.max(self.queue_fine()) + self.allowance();
+        if self.delivery.stood_for(self.delivery.interval()) <= bound {
+            return false;
+        }
+        let part = 0.93 - self.delivery.noise(self.delivery.interval());
+        let (arrived, left) = (rate.arrived as f64, rate.left as f64);
+        let changes = arrived < part * left || left < part * arrived;
+        changes || rate.sent as f64 >= 0.95 * self.bandwidth.get() as f64
+    }
+
+    /// The same over half the time, for a line that became much slower.
     fn lower_if_full(&mut self) -> bool {
-        if self.delivery.standing() <= QUEUE_FULL + self.allowance() {
+        let bound = QUEUE_FULL.max(self.queue_fine()) + self.allowance();
+        if self.delivery.standing() <= bound || !self.delivery.knows_jitter() {
             return false;
         }
         let Some(rate) = self.delivery.short_rate() else {
             return false;
         };
-        let estimate = self.bandwidth.get();
-        let enough = rate.sent >= estimate / 20 * 19 || rate.arrived < rate.left / 10 * 9;
-        let noise = 2.0 * self.delivery.jitter() as f64 / self.delivery.interval() as f64;
-        let less = (rate.delivered() as f64) < estimate as f64 * (0.93 - noise);
-        if enough && less {
-            self.bandwidth.lower(rate.delivered());
+        let estimate = self.bandwidth.get() as f64;
+        let part = 0.93 - self.delivery.noise(self.delivery.interval() / 2);
+        let (arrived, left) = (rate.arrived as f64, rate.left as f64);
+        let changes = arrived < part * left || left < part * arrived;
+        let telling = changes || rate.sent as f64 >= 0.95 * estimate;
+        let less = arrived < part * estimate;
+        if telling && less {
+            self.bandwidth.lower(rate.arrived);
         }
-        enough && less
+        telling && less
     }
 
     fn grow(&mut self, seen: i64, in_flight: u64, now: i64) {
-        let bound = 10_000.max(self.least_round_trip() / 8);
-        if self.delivery.stood_for(self.delivery.interval() / 4) > bound + self.allowance() {
-            let excess = self.excess(in_flight).max(self.delivery.standing());
-            self.begin_drain(excess, now);
+        let bound = 10_000.max(self.least_round_trip() / 8) + self.allowance();
+        let queue = self.delivery.stood_for(self.delivery.interval() / 4);
+        if queue > bound && self.delivery.knows_jitter() {
+            if self.delivery.short_rate().is_some() {
+                let excess = self.excess(in_flight).max(self.delivery.standing());
+                self.begin_drain(excess, now);
+            } else {
+                self.startup.acked = 0; // a slow line: it is full before it is measured
+            }
             return;
         }
         if seen < self.startup.round_ends {
@@ -88,7 +118,7 @@ impl Controller {
         if self.startup.peak > self.startup.grown / 4 * 5 {
             self.startup.grown = self.startup.peak;
             self.startup.flat = 0;
-        } else if told {
+        } else if told && self.bandwidth.is_measured() {
             self.startup.flat += 1;
         }
         self.startup.round_began = self.startup.round_ends;
@@ -119,6 +149,8 @@ impl Controller {
 
     fn begin_probe(&mut self, gain: f64, now: i64) {
         self.probe.gain = gain;
+        self.probe.judged = false;
+        self.probe.limit = self.delivery.present() + QUEUE_FULL + self.allowance();
         self.probe.before = self.bandwidth.get();
         self.probe.began = now;
         self.enter(Phase::Probe, gain, now + self.delivery.interval());
@@ -132,24 +164,43 @@ impl Controller {
         self.enter(Phase::Repay, DRAIN_GAIN, now + takes as i64);
     }
 
-    fn judge_probe(&mut self, rate: Option<Rate>, now: i64) {
-        let delivered = rate.map_or(0, |rate| rate.delivered());
-        let least = self.probe.before as f64 * (1.0 + (self.probe.gain - 1.0) / 2.0);
-        let calm = self.delivery.standing() <= self.queue_fine() + self.allowance();
-        if delivered as f64 > least && self.backlogged && calm {
-            self.bandwidth.raise(delivered);
+    fn judge_probe(&mut self, now: i64) {
+        if !std::mem::replace(&mut self.probe.judged, true) && self.learn_from_probe() {
             self.probe.pause = PROBE_PAUSE;
             let gain = (self.probe.gain * PROBE_GROWTH).min(PROBE_GAIN_MAX);
             self.begin_probe(gain, now);
             return;
         }
-        self.rest(now);
+        if self.phase == Phase::JudgeProbe {
+            self.rest(now);
+        }
+    }
+
+    /// Takes up what the probe found; true if all of its surplus arrived in time, so that there may be more.
+    fn learn_from_probe(&mut self) -> bool {
+        let calm = self.delivery.standing() <= self.queue_fine() + self.allowance();
+        let rate = self.delivery.rate_of(self.probe.began, self.probe.ended);
+        let Some(rate) = rate.filter(|_| self.backlogged && calm) else {
+            return false;
+        };
+        let before = self.probe.before as f64;
+        let noise = self.delivery.noise(self.probe.ended - self.probe.began);
+        let (arrived, left) = (rate.arrived as f64 * (1.0 + noise), rate.left as f64);
+        let found = arrived.min(left);
+        // Half of the surplus on time is all of it, as far as can be told.
+        let surplus = (self.probe.gain - 1.0) / self.probe.gain;
+        if found > before * (1.0 + LEAST_GAIN) && arrived > left * (1.0 - surplus / 2.0) {
+            self.bandwidth.raise(found as u64);
+            return true;
+        }
+        // A small gain is half chance; a true one is found again.
+        self.bandwidth.raise(((before + found) / 2.0) as u64);
+        false
     }
 
     /// A queue that is left alone, µs: a few ms, or a datagram and a half.
     fn queue_fine(&self) -> i64 {
-        let datagram = 2_250_000_000 / self.bandwidth.get().max(LEAST);
-        QUEUE_FINE.max(datagram as i64)
+        QUEUE_FINE.max(3 * self.datagram_time() / 2)
     }
 
     fn rest(&mut self, now: i64) {
@@ -160,6 +211,7 @@ impl Controller {
 
     /// Sends less for as long as `deficit` µs of the line's time need to be saved.
     fn begin_drain(&mut self, deficit: i64, now: i64) {
+        self.answered = now;
         let deficit = (deficit - 1_000).max(0);
         let within = self.least_round_trip().max(50_000) as f64;
         let gain = (1.0 - deficit as f64 / within).clamp(DRAIN_GAIN_MIN, DRAIN_GAIN);
@@ -189,14 +241,13 @@ impl Controller {
     }
 
     /// More is lost than is usual here: the line is full, whatever the delay says.
-    pub(super) fn on_overload(&mut self, seen: i64, in_flight: u64, now: i64) {
-        if seen < self.answered {
-            return;
-        }
+    pub(super) fn on_overload(&mut self, in_flight: u64, now: i64) {
         self.answered = now;
         self.probe.pause = (2 * self.probe.pause).min(PROBE_PAUSE_MAX);
         if let Some(rate) = self.delivery.short_rate() {
-            self.bandwidth.lower(rate.delivered());
+            if rate.sent as f64 >= 0.95 * self.bandwidth.get() as f64 {
+                self.bandwidth.lower(rate.delivered());
+            }
         }
         match self.phase {
             Phase::Startup => self.begin_drain(self.excess(in_flight), now),

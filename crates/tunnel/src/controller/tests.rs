@@ -44,14 +44,15 @@ fn explore() {
     world.show(get("EVERY", 20.0) as usize);
     let half = end / 2;
     println!(
-        "used {:.3} q50 {:.2} q90 {:.2} q99 {:.2} max {:.2} startup max {:.2} 90% from {:?}",
+        "used {:.3} q50 {:.2} q90 {:.2} q99 {:.2} max {:.2} startup max {:.2} 90% from {:?} offered {:.2}",
         world.used(half..end - 10),
         world.queue(0.5, half..end - 10),
         world.queue(0.9, half..end - 10),
         world.queue(0.99, half..end - 10),
         world.queue(1.0, half..end - 10),
         world.queue(1.0, 0..half),
-        world.full_from(0.9, 0, 100)
+        world.full_from(0.9, 0, 100),
+        world.offered(0, half..end - 10)
     );
 }
 

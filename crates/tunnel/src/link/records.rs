@@ -47,7 +47,7 @@ impl Link {
         deliver: Deliver<'_>,
         now: Instant,
     ) -> Result<(), Refused> {
-        if let Some(order) = piece.order {
+        if let Some(order) = piece.order.filter(|order| !order.again) {
             self.playout.on_piece(order, now);
         }
         let Self {
@@ -80,6 +80,10 @@ impl Link {
                 );
             }
         })?;
+        // Only what was sent again in time, and not in vain, tells how late such pieces are.
+        if let Some(order) = piece.order.filter(|order| order.again) {
+            playout.on_piece(order, now);
+        }
         if let (Accepted::Opened, Some(order)) = (accepted, piece.order) {
             playout.expect(piece.number, order.sent, now, &mut |released| {
                 hand_over(&released, assembly, delivered, deliver);
