@@ -44,7 +44,9 @@ impl Acks {
     }
 
     /// Notes an authenticated datagram of `size` bytes of UDP payload.
-    pub(crate) fn on_datagram(&mut self, number: u64, size: usize, now: Instant) {
+    ///
+    /// Whether numbers before it are missing.
+    pub(crate) fn on_datagram(&mut self, number: u64, size: usize, now: Instant) -> bool {
         self.received_bytes += size as u64;
         let in_order = self
             .ranges
@@ -66,6 +68,7 @@ impl Acks {
                     .max(self.last_sent + MIN_INTERVAL),
             );
         }
+        ahead && !in_order
     }
 
     /// The datagram asks for an acknowledgement; `urgent`: at once, `elsewhere`: on another path too even if idle.

@@ -40,6 +40,10 @@ const LOSS_SECONDS: usize = 10;
 /// Datagrams in the loss window that make its ratio worth acting on.
 const ENOUGH_TO_JUDGE: u64 = 20;
 
+/// Datagrams that tell a path which loses from one that lost, and the share from which it does.
+const ENOUGH_TO_KNOW: u64 = 500;
+const LOSSY: f64 = 0.002;
+
 /// Datagrams sent and lost in each of the last ten seconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct LossWindow {
@@ -175,8 +179,26 @@ impl Estimator {
         ACK_DELAY + jitter + SUSPECT_SLACK
     }
 
-    /// How old the oldest unacknowledged datagram may get before the path is suspect.
+    /// How old the oldest unacknowledged datagram may get before the path is suspect: on one that loses now and then long
+    /// enough for a question of its own, and its answer.
     pub(crate) fn suspicion(&self) -> Duration {
+        let threshold = self.doubt() * if self.is_lossy() { 2 } else { 1 };
+        if self.samples < YOUNG_SAMPLES {
+            threshold.max(YOUNG_GRACE)
+        } else {
+            threshold
+        }
+    }
+
+    /// Whether the silence of single datagrams means little.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.loss
+            .ratio(ENOUGH_TO_KNOW)
+            .is_some_and(|loss| loss >= LOSSY)
+    }
+
+    /// How old the oldest unacknowledged datagram may get before an answer is late.
+    pub(crate) fn doubt(&self) -> Duration {
         // What came back elsewhere long ago says nothing about the way back now.
         let current = self.other.newest + WINDOW_BUCKETS as u64 > self.own.newest;
         let other = if current {
@@ -185,12 +207,7 @@ impl Estimator {
             Duration::ZERO
         };
         let slowest = self.own.max().max(other);
-        let threshold = slowest + self.margin();
-        if self.samples < YOUNG_SAMPLES {
-            threshold.max(YOUNG_GRACE)
-        } else {
-            threshold
-        }
+        slowest + self.margin()
     }
 
     /// Forgets delays, also of what is on its way, for a path that leads elsewhere now or came back. Loss stays.

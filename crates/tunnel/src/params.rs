@@ -133,8 +133,8 @@ pub const MAX_IN_FLIGHT: usize = 65_536;
 pub const STRIPE_WINDOW: Duration = ms(50);
 /// …another joins after so many windows in which what waits could as well have gone by it…
 pub const STRIPE_JOIN: u32 = 2;
-/// …or so many in which nearly all of the capacity was in use…
-pub const STRIPE_JOIN_BUSY: u32 = 40;
+/// …or thrice as many as this in which most of the capacity was in use, and what waits did not grow…
+pub const STRIPE_BUSY: u32 = 10;
 /// …and the last leaves after so many in which the others were far from full.
 pub const STRIPE_LEAVE: u32 = 80;
 /// Frames are paced and spread as long as there were two ways to send them within this time.
@@ -170,10 +170,12 @@ pub const PLAYOUT_RISE: i64 = 3;
 pub const PLAYOUT_FALL: i64 = 10;
 /// After this without ordered records the delay is found anew: clocks drift.
 pub const PLAYOUT_FORGET: Duration = ms(10_000);
+/// For so long after a datagram was missing everything is held until that can have come again: losses come in company.
+pub const GAP_PATIENCE: Duration = ms(1_000);
 /// More than one ordered piece in this many sent again makes it worth waiting for them.
 pub const AGAIN_SHARE: u64 = 2_000;
 /// In how many eighths of a second of the last four some must have been.
 pub const AGAIN_SPREAD: usize = 4;
 /// Something sent again is waited for until 1.5 round trips of the fastest path and this after the slowest path's transit:
 /// an acknowledgement waits [`ACK_DELAY`], and the line may have a queue.
-pub const AGAIN_MARGIN: Duration = ms(15);
+pub const AGAIN_MARGIN: Duration = ms(10);

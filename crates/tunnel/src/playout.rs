@@ -150,6 +150,13 @@ impl Playout {
         self.delay.on_piece(transit, order.again, at);
     }
 
+    /// A datagram is missing on a path by which ordered records come.
+    pub(crate) fn on_gap(&mut self, now: Instant) {
+        if let Some(clocks) = self.clocks {
+            self.delay.on_gap(clocks.at(now));
+        }
+    }
+
     /// The round trip of the fastest path: how soon what was lost can be sent again.
     pub(crate) fn set_round_trip(&mut self, fastest: Duration) {
         self.delay.set_round_trip(nanos(fastest));

@@ -9,10 +9,14 @@
 
 use std::time::Instant;
 
-use crate::params::{MAX_PATHS, STRIPE_JOIN, STRIPE_JOIN_BUSY, STRIPE_LEAVE, STRIPE_WINDOW};
+use crate::params::{MAX_PATHS, STRIPE_BUSY, STRIPE_JOIN, STRIPE_LEAVE, STRIPE_WINDOW};
 
-/// Another path is called for, too, by so much of the capacity in use, of 100: some senders never let a queue stand (BBR).
+/// Another path is called for, too, by so much of the capacity in use, of 100, while what waits does not grow: some senders
+/// never let a queue stand (BBR). They have twice in flight what the path holds, so a delay that doubles does no harm.
 const BUSY: u64 = 85;
+/// What waits grows if it is more by one part in this many, and by this.
+const GROWTH: u64 = 8;
+const GROWTH_LEAST: u64 = 6_000;
 /// The set is larger than it must be when what is left without its last path would be in use by less than this.
 const SLACK: u64 = 50;
 /// A path must carry this share of what the set carries, of 1000, for each 10 ms by which it delays all…
@@ -25,8 +29,12 @@ const WORTH_ANYWAY: u64 = 20;
 pub(crate) struct Line {
     /// Index of the path.
     pub path: usize,
-    /// Bytes per second; 0: not measured yet.
+    /// Bytes per second.
     pub bandwidth: u64,
+    /// That is what it carries, as far as is known; else a guess that may be far too low.
+    pub settled: bool,
+    /// Round trip, µs.
+    pub round_trip_us: u64,
     /// Relative one-way delay, microseconds: differences between paths mean something.
     pub delay_us: Option<i64>,
 }
@@ -52,6 +60,9 @@ pub(crate) struct Stripes {
     /// The least that waited, bytes.
     backlog: u64,
     bytes: u64,
+    /// The most that waited in this and in the last [`STRIPE_BUSY`] windows.
+    most: u64,
+    most_before: u64,
     /// Windows in a row in which a queue stood, most of the capacity was in use, or less than the others have.
     standing: u32,
     busy: u32,
@@ -67,6 +78,8 @@ impl Stripes {
             window: now,
             backlog: 0,
             bytes: 0,
+            most: 0,
+            most_before: 0,
             standing: 0,
             busy: 0,
             slack: 0,
@@ -119,6 +132,7 @@ impl Stripes {
     /// So many bytes wait for the set.
     pub(crate) fn on_backlog(&mut self, bytes: u64) {
         self.backlog = self.backlog.min(bytes);
+        self.most = self.most.max(bytes);
     }
 
     /// Takes the paths in that may carry, best first. Whether the set changed.
@@ -141,7 +155,7 @@ impl Stripes {
             return changed;
         }
         self.judge(lines, now);
-        if self.standing >= STRIPE_JOIN || self.busy >= STRIPE_JOIN_BUSY {
+        if self.standing >= STRIPE_JOIN || self.is_busy_and_flat(lines) {
             (self.standing, self.busy) = (0, 0);
             self.join(lines, now);
             return changed;
@@ -177,9 +191,11 @@ impl Stripes {
         let wait_us = u128::from(self.backlog) * 1_000_000 / u128::from(capacity.max(1));
         let later = self.next_is_later(lines).unwrap_or(0);
         let count = |holds: bool, windows: u32| if holds { windows + 1 } else { 0 };
-        let stands = self.backlog > 0 && wait_us >= u128::from(later);
+        // Before its rate is known anything stands in front of a path.
+        let known = self.of(lines).all(|line| line.settled);
+        let stands = known && self.backlog > 0 && wait_us >= u128::from(later);
         self.standing = count(stands, self.standing);
-        self.busy = count(capacity > 0 && rate >= capacity / 100 * BUSY, self.busy);
+        self.busy = count(known && rate >= capacity / 100 * BUSY, self.busy);
         self.slack = count(
             self.backlog == 0 && rate < without / 100 * SLACK,
             self.slack,
@@ -187,6 +203,21 @@ impl Stripes {
         self.window = now;
         self.backlog = u64::MAX;
         self.bytes = 0;
+    }
+
+    /// Whether most of the capacity has been in use for long, and what waits does not grow.
+    fn is_busy_and_flat(&mut self, lines: &[Line]) -> bool {
+        if self.busy == 0 || !self.busy.is_multiple_of(STRIPE_BUSY) {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.most_before, self.most);
+        self.most = 0;
+        let grows = self.most_before > before + (before / GROWTH).max(GROWTH_LEAST);
+        let round_trip = self.of(lines).map(|line| line.round_trip_us).max();
+        let bearable = self.next_is_later(lines).zip(round_trip);
+        self.busy >= 3 * STRIPE_BUSY
+            && !grows
+            && bearable.is_some_and(|(later, round_trip)| later <= round_trip + round_trip / 8)
     }
 
     /// Lets the best path that is worth it join.
@@ -251,6 +282,8 @@ mod tests {
         Line {
             path,
             bandwidth: megabits * 125_000,
+            settled: true,
+            round_trip_us: delay_ms as u64 * 2000,
             delay_us: Some(delay_ms * 1000 - 77_000),
         }
     }

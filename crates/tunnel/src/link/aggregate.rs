@@ -176,6 +176,8 @@ impl Link {
             *line = Line {
                 path,
                 bandwidth: pacing.bandwidth(),
+                settled: !pacing.is_startup(),
+                round_trip_us: self.paths[path].round_trip().as_micros() as u64,
                 delay_us: relative_delay(&self.paths, path),
             };
         }
@@ -410,9 +412,12 @@ impl Link {
         if let Some(aggregate) = &mut self.aggregate {
             aggregate.stripes.on_sent(bytes.len());
             let lossy = |loss| loss > WORTH_SENDING_AGAIN;
+            let path = &self.paths[path];
+            // On a fast line that loses nothing, order and sending again would be had for nothing but work.
             let spread = aggregate.stripes.members().len() > 1
                 || aggregate.stripes.joining().is_some()
-                || self.paths[path].estimator.proven_loss().is_some_and(lossy);
+                || path.pacing.quantum() < usize::MAX
+                || path.estimator.proven_loss().is_some_and(lossy);
             ordered =
                 self.takes_ordered && (spread || aggregate.flows.is_ordered(flow, context.now));
             if ordered && spread {

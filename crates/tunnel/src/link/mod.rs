@@ -108,6 +108,8 @@ pub(crate) struct Link {
     playout: Playout,
     /// Reused: incomplete records whose time came while another was taken in.
     unsettled: Vec<u64>,
+    /// Datagrams before the one at hand are missing on its path.
+    gap: bool,
     next_record: u64,
     max_frame: u32,
     takes_vnet: bool,
@@ -167,6 +169,7 @@ impl Link {
             ),
             playout: Playout::new(),
             unsettled: Vec::new(),
+            gap: false,
             next_record: 0,
             max_frame: config.max_frame_out,
             takes_vnet: config.vnet,
@@ -475,7 +478,7 @@ impl Link {
         }
         path.traffic.rx_bytes += size as u64;
         path.traffic.rx_datagrams += 1;
-        path.acks.on_datagram(number, size, context.now);
+        self.gap = path.acks.on_datagram(number, size, context.now);
         path.last_arrival = context.now;
         // A dead path on which something arrives may be alive again.
         let wakes = path.live.state() == State::Down

@@ -233,6 +233,14 @@ impl Link {
                 (path.last_eliciting + interval).max(path.last_arrival + interval * 3 / 2)
             }
         });
+        if path.live.state() == State::Up && path.estimator.is_lossy() {
+            let doubt = path.estimator.doubt();
+            let late = path
+                .flight
+                .oldest()
+                .map(|oldest| (oldest + doubt).max(path.last_probe + doubt));
+            return due.into_iter().chain(late).min();
+        }
         if !self.is_silent_last(at, now) {
             return due;
         }

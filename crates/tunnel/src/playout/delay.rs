@@ -2,8 +2,8 @@
 
 use super::{Nanos, nanos};
 use crate::params::{
-    AGAIN_MARGIN, AGAIN_SHARE, AGAIN_SPREAD, MAX_PLAYOUT_HOLD, PLAYOUT_FALL, PLAYOUT_FORGET,
-    PLAYOUT_MARGIN, PLAYOUT_RISE, PLAYOUT_STEP,
+    AGAIN_MARGIN, AGAIN_SHARE, AGAIN_SPREAD, GAP_PATIENCE, MAX_PLAYOUT_HOLD, PLAYOUT_FALL,
+    PLAYOUT_FORGET, PLAYOUT_MARGIN, PLAYOUT_RISE, PLAYOUT_STEP,
 };
 
 const BUCKET: Nanos = 125_000_000;
@@ -51,6 +51,8 @@ pub(super) struct Delay {
     heard: Nanos,
     /// How far it may rise at once.
     step: Nanos,
+    /// Until then something lost lately is waited for.
+    gap_until: Nanos,
 }
 
 impl Default for Delay {
@@ -66,6 +68,7 @@ impl Default for Delay {
             moved: 0,
             heard: 0,
             step: nanos(PLAYOUT_STEP),
+            gap_until: Nanos::MIN,
         }
     }
 }
@@ -107,7 +110,7 @@ impl Delay {
         self.heard = self.heard.max(at);
         if self.current.is_none() {
             (self.lowest, self.highest) = (transit, transit);
-            self.current = Some(self.target());
+            self.current = Some(self.target(at));
         }
         let patience = self.patience();
         let bucket = &mut self.buckets[self.newest.rem_euclid(BUCKETS) as usize];
@@ -138,7 +141,7 @@ impl Delay {
         let elapsed = (at - self.moved).max(0);
         self.moved = self.moved.max(at);
         self.step = (self.step + elapsed / PLAYOUT_RISE).min(nanos(PLAYOUT_STEP));
-        let target = self.target();
+        let target = self.target(at);
         let moved = if target > current {
             let rise = (target - current).min(self.step);
             self.step -= rise;
@@ -149,8 +152,18 @@ impl Delay {
         self.current = Some(moved.min(self.ceiling()));
     }
 
-    fn target(&self) -> Nanos {
-        let late = self.late.map(|late| late.min(self.patience()));
+    /// A datagram is missing at `at`: what follows it is held until it can have been sent again.
+    pub(super) fn on_gap(&mut self, at: Nanos) {
+        self.gap_until = at + nanos(GAP_PATIENCE);
+        self.advance(at);
+    }
+
+    fn target(&self, at: Nanos) -> Nanos {
+        let late = if at < self.gap_until {
+            Some(self.patience())
+        } else {
+            self.late.map(|late| late.min(self.patience()))
+        };
         let longest = self.highest.max(late.unwrap_or(Nanos::MIN));
         (longest + nanos(PLAYOUT_MARGIN)).min(self.ceiling())
     }
@@ -161,7 +174,7 @@ impl Delay {
 
     /// The transit up to which something sent again is waited for.
     fn patience(&self) -> Nanos {
-        self.highest + self.round_trip * 3 / 2 + nanos(AGAIN_MARGIN)
+        self.highest + self.round_trip + nanos(AGAIN_MARGIN)
     }
 
     /// Begins new buckets when their time has come, and sums up what is left in the old ones.
