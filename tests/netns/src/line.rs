@@ -31,6 +31,8 @@ pub struct LineSpec {
     /// on its way outlives the carrier at the host. And the kernel reports the carrier of a veth
     /// at once, that of a TAP device only once a second.
     pub switched: bool,
+    /// Seeds what a cable does by chance; every line of a pair draws its own from it.
+    pub seed: u64,
 }
 
 impl LineSpec {
@@ -42,6 +44,7 @@ impl LineSpec {
             uplink: [String::new(), String::new()],
             v6: false,
             switched: false,
+            seed: 0,
         }
     }
 
@@ -132,7 +135,8 @@ impl Line {
                 let options = CableOptions {
                     mtu: spec.mtu,
                     profile: profile.clone(),
-                    ..CableOptions::default()
+                    // Lines that lose the same packets would be of no help to each other.
+                    seed: spec.seed + u64::from(number),
                 };
                 join_cable(a, b, options, spec.switched)?
             }

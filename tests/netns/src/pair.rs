@@ -140,6 +140,11 @@ impl Pair {
         self.lines.get(index).context("no such line")
     }
 
+    /// The process id of the daemon of one end.
+    pub fn pid(&self, end: End) -> u32 {
+        self.daemons[end as usize].pid()
+    }
+
     /// A node's name for the other: the peer in its configuration.
     pub fn peer_of(end: End) -> &'static str {
         match end {
