@@ -100,7 +100,8 @@ pub fn wait_reachable(
     timeout: Duration,
 ) -> Result<Duration> {
     let start = Instant::now();
-    let wait = Duration::from_millis(50);
+    // Longer than any line takes.
+    let wait = Duration::from_millis(500);
     while start.elapsed() < timeout {
         let once = EchoOptions {
             count: 1,
