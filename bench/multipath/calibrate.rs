@@ -27,7 +27,9 @@ const SECONDS: f64 = 10.0;
 
 /// Measures and prints; fails when a line brings less than it should.
 pub(crate) fn run(interrupt: &Interrupt) -> Result<ExitCode> {
-    println!("line | TCP, of what fits | ping beyond the line's, idle p50 | p99 | CPU of lines and ends");
+    println!(
+        "line | TCP, of what fits | ping beyond the line's, idle p50 | p99 | CPU of lines and ends"
+    );
     let mut good = true;
     for (megabits, rtt) in LINES {
         interrupt.check()?;

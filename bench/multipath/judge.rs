@@ -99,7 +99,10 @@ fn of_stream(
 ) -> Option<f64> {
     let best = record.scenario.best_delay();
     let packets: Vec<&Packet> = within(&stream.packets, from, until).collect();
-    let delays: Vec<f64> = packets.iter().filter_map(|packet| packet.delay_ms).collect();
+    let delays: Vec<f64> = packets
+        .iter()
+        .filter_map(|packet| packet.delay_ms)
+        .collect();
     if packets.is_empty() {
         return None;
     }
@@ -136,9 +139,8 @@ fn recovery(record: &Record, direction: Direction, (from, until): (f64, f64), le
 
 /// How much less than in the second before the worst look brings, percent of that.
 fn dip(record: &Record, direction: Direction, from: f64, until: f64) -> Option<f64> {
-    let rate = |from: f64, until: f64| {
-        record.delivered(direction, from, until) as f64 / (until - from)
-    };
+    let rate =
+        |from: f64, until: f64| record.delivered(direction, from, until) as f64 / (until - from);
     let before = rate(from - 1.0, from);
     let worst = looks(from, until).map(|(begin, end)| rate(begin, end));
     let worst = worst.reduce(f64::min)?;

@@ -74,7 +74,11 @@ pub(crate) fn listing(scenarios: &[Scenario]) -> String {
         let lines: Vec<String> = scenario.lines.iter().map(|line| line.describe()).collect();
         let (name, lines) = (&scenario.name, lines.join(" + "));
         let about = scenario.description.trim();
-        let _ = writeln!(text, "{name}: {lines}\n    {}", about.replace('\n', "\n    "));
+        let _ = writeln!(
+            text,
+            "{name}: {lines}\n    {}",
+            about.replace('\n', "\n    ")
+        );
     }
     text
 }

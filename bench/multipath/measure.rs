@@ -85,7 +85,10 @@ impl Plan {
         for record in all {
             self.draw(record, number)?;
         }
-        Ok((values, RunReport::new(&record, reference.as_ref(), disturbed)))
+        Ok((
+            values,
+            RunReport::new(&record, reference.as_ref(), disturbed),
+        ))
     }
 
     fn undisturbed(
@@ -103,7 +106,10 @@ impl Plan {
             }
             let why = lab::undisturbed::text(record.stall);
             if attempt == TRIES {
-                eprintln!("{}: DISTURBED: {why}; taken all the same", self.title(number));
+                eprintln!(
+                    "{}: DISTURBED: {why}; taken all the same",
+                    self.title(number)
+                );
                 return Ok(record);
             }
             attempt += 1;

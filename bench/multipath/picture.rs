@@ -69,7 +69,11 @@ fn rates(record: &Record, direction: Direction, svg: &mut Svg, top: f64) {
         let points = line_rate(record, number, direction);
         curves.push((format!("line {}", number + 1), colour, points));
     }
-    curves.push(("TCP delivered".to_owned(), DELIVERED, delivered(record, direction)));
+    curves.push((
+        "TCP delivered".to_owned(),
+        DELIVERED,
+        delivered(record, direction),
+    ));
     let ideal = ideal(record);
     let highest = curves
         .iter()
@@ -104,7 +108,11 @@ fn delays(record: &Record, svg: &mut Svg, top: f64) {
             .collect()
     };
     let mut clouds = vec![("ping, round trip".to_owned(), PING, loaded(&record.pings))];
-    for (stream, colour) in record.streams.iter().zip(LINES.iter().rev().skip(1).cycle()) {
+    for (stream, colour) in record
+        .streams
+        .iter()
+        .zip(LINES.iter().rev().skip(1).cycle())
+    {
         let name = format!("{}, one way", stream.name);
         clouds.push((name, colour, loaded(&stream.packets)));
     }

@@ -130,7 +130,7 @@ pub(crate) struct Record {
     pub(crate) stall: Stall,
     /// Processor time that both daemons used during the load, seconds.
     pub(crate) daemon_cpu: f64,
-    /// What `status --json` of A and B says of the peer at the end of the load.
+    /// `status --json` of A and B at the end of the load.
     pub(crate) status: [Value; 2],
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct RunReport {
     delivered_mbit: [f64; 2],
     /// The same in the reference.
     reference_mbit: Option<[f64; 2]>,
-    /// `status` of the peer at A and B at the end of the load.
+    /// `status --json` of A and B at the end of the load.
     status: [Value; 2],
 }
 
@@ -72,7 +72,9 @@ impl RunReport {
             longest_stall_ms: longest.as_secs_f64() * 1e3,
             total_stall_ms: total.as_secs_f64() * 1e3,
             daemons_cpu: record.daemon_cpu / record.scenario.seconds,
-            queue_full: last.map(|sample| sample.queue_full.clone()).unwrap_or_default(),
+            queue_full: last
+                .map(|sample| sample.queue_full.clone())
+                .unwrap_or_default(),
             resent,
             delivered_mbit: megabits(record),
             reference_mbit: reference.map(megabits),
@@ -83,9 +85,8 @@ impl RunReport {
 
 fn megabits(record: &Record) -> [f64; 2] {
     let seconds = record.scenario.seconds;
-    Direction::BOTH.map(|direction| {
-        record.delivered(direction, 0.0, seconds) as f64 * 8.0 / 1e6 / seconds
-    })
+    Direction::BOTH
+        .map(|direction| record.delivered(direction, 0.0, seconds) as f64 * 8.0 / 1e6 / seconds)
 }
 
 /// All runs of one scenario.
@@ -194,7 +195,13 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         for (number, row) in outcome.rows.iter().enumerate() {
             // Said once.
-            let once = |text: &str| if number == 0 { text.to_owned() } else { String::new() };
+            let once = |text: &str| {
+                if number == 0 {
+                    text.to_owned()
+                } else {
+                    String::new()
+                }
+            };
             let what = row.goal.what;
             let verdict = match row.verdict {
                 Verdict::Met => "met",

@@ -129,15 +129,20 @@ fn observe(
         let events = play_events(scenario, &pair.lines, zero, interrupt)?;
         wait_until(end, interrupt)?;
         let cpu = daemons_cpu(pair)? - before;
-        let status = [pair.peer(End::A)?, pair.peer(End::B)?];
+        let status = [pair.status(End::A)?, pair.status(End::B)?];
         let samples = samples.join().map_err(|_| anyhow::anyhow!("a watcher"))??;
         anyhow::Ok((events, cpu, status, samples))
     });
     let (events, daemon_cpu, status, samples) = at_end?;
     let arrivals = traffic.arrivals.into_iter().map(|arrivals| {
-        arrivals.into_inner().unwrap_or_else(PoisonError::into_inner)
+        arrivals
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
     });
-    let flow = |(direction, arrivals)| FlowRecord { direction, arrivals };
+    let flow = |(direction, arrivals)| FlowRecord {
+        direction,
+        arrivals,
+    };
     let stream = |(probe, stream): &(Probe, &crate::scenario::Stream)| StreamRecord {
         name: stream.name.clone(),
         direction: stream.direction,

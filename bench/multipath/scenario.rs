@@ -131,7 +131,10 @@ impl Line {
         ensure!(positive(self.rate), "rate: more than nothing");
         ensure!((0.0..=10_000.0).contains(&self.rtt), "rtt: 0 to 10000 ms");
         ensure!((0.0..100.0).contains(&self.loss), "loss: percent");
-        ensure!((0.0..=10_000.0).contains(&self.buffer), "buffer: 0 to 10000 ms");
+        ensure!(
+            (0.0..=10_000.0).contains(&self.buffer),
+            "buffer: 0 to 10000 ms"
+        );
         ensure!(
             self.jitter_uniform.is_none() || self.jitter_exponential.is_none(),
             "jitter-uniform, jitter-exponential: one of them"
@@ -294,17 +297,17 @@ impl Scenario {
         for (number, line) in (1..).zip(&self.lines) {
             line.check().with_context(|| format!("line {number}"))?;
         }
-        ensure!(
-            (1.0..=3600.0).contains(&self.seconds),
-            "seconds: 1 to 3600"
-        );
+        ensure!((1.0..=3600.0).contains(&self.seconds), "seconds: 1 to 3600");
         ensure!(
             (0.0..self.seconds).contains(&self.settle),
             "settle: less than seconds"
         );
         for tcp in &self.tcp {
             ensure!((1..=100).contains(&tcp.flows), "tcp: flows: 1 to 100");
-            ensure!((0.0..self.seconds).contains(&tcp.at), "tcp: at: within seconds");
+            ensure!(
+                (0.0..self.seconds).contains(&tcp.at),
+                "tcp: at: within seconds"
+            );
         }
         for stream in &self.streams {
             let name = &stream.name;
@@ -374,8 +377,7 @@ impl Scenario {
     fn expand_flaps(&mut self) {
         let mut events = Vec::new();
         for event in self.events.drain(..) {
-            let (Action::Flap, Some(every), Some(until)) =
-                (event.action, event.every, event.until)
+            let (Action::Flap, Some(every), Some(until)) = (event.action, event.every, event.until)
             else {
                 events.push(event);
                 continue;
@@ -446,9 +448,8 @@ impl Scenario {
     pub(crate) fn reference_lines(&self, reference: &Reference) -> Vec<usize> {
         reference.lines.clone().unwrap_or_else(|| {
             let carried = |line: &Line| line.rate * (1.0 - line.loss / 100.0);
-            let best = (1..=self.lines.len()).max_by(|a, b| {
-                carried(&self.lines[a - 1]).total_cmp(&carried(&self.lines[b - 1]))
-            });
+            let best = (1..=self.lines.len())
+                .max_by(|a, b| carried(&self.lines[a - 1]).total_cmp(&carried(&self.lines[b - 1])));
             best.into_iter().collect()
         })
     }

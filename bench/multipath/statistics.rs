@@ -53,14 +53,8 @@ mod tests {
     #[test]
     fn the_worst_depends_on_which_way_is_better() {
         let values = [90.0, 70.0, 80.0];
-        assert_eq!(
-            median_and_worst(&values, Better::More),
-            Some((80.0, 70.0))
-        );
-        assert_eq!(
-            median_and_worst(&values, Better::Less),
-            Some((80.0, 90.0))
-        );
+        assert_eq!(median_and_worst(&values, Better::More), Some((80.0, 70.0)));
+        assert_eq!(median_and_worst(&values, Better::Less), Some((80.0, 90.0)));
         assert_eq!(
             median_and_worst(&values[..2], Better::More),
             Some((70.0, 70.0)),

@@ -62,7 +62,9 @@ fn of_lines(lines: &[Line], zero: Instant) -> Sample {
     };
     for cable in lines.iter().filter_map(Line::cable) {
         let stats = Direction::BOTH.map(|direction| cable.stats(direction.of_cable()));
-        sample.delivered.push(stats.map(|stats| stats.delivered_bytes));
+        sample
+            .delivered
+            .push(stats.map(|stats| stats.delivered_bytes));
         sample.queue_full.push(stats.map(|stats| stats.queue_full));
     }
     sample

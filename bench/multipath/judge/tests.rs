@@ -61,7 +61,10 @@ fn goodput_is_a_share_of_what_the_lines_that_work_carry() {
     let cut = format!("[[event]]\nat = 6\nline = 1\ndo = \"cut\"\n{goal}");
     let less = |t: f64| if t < 6.0 { 65.1 } else { 18.6 };
     near(first(&record(&cut, vec![flow(less)])), 100.0, 0.1);
-    let lossy = goal.replace("[[goal]]", "[[event]]\nat = 0\nline = 1\ndo = \"change\"\nloss = 10\n[[goal]]");
+    let lossy = goal.replace(
+        "[[goal]]",
+        "[[event]]\nat = 0\nline = 1\ndo = \"change\"\nloss = 10\n[[goal]]",
+    );
     near(first(&record(&lossy, vec![flow(|_| 60.45)])), 100.0, 0.1);
 }
 

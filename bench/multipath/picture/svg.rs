@@ -138,12 +138,14 @@ impl<'a> Chart<'a> {
             value += each;
         }
         let corner = (self.left, self.bottom);
-        self.svg.line(corner, (self.right, self.bottom), "#404040", "");
+        self.svg
+            .line(corner, (self.right, self.bottom), "#404040", "");
         self.svg.line(corner, (self.left, self.top), "#404040", "");
     }
 
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
-        let share = |value: f64, (from, to): (f64, f64)| ((value - from) / (to - from)).clamp(0.0, 1.0);
+        let share =
+            |value: f64, (from, to): (f64, f64)| ((value - from) / (to - from)).clamp(0.0, 1.0);
         (
             self.left + share(x, self.x) * (self.right - self.left),
             self.bottom - share(y, self.y) * (self.bottom - self.top),
@@ -195,7 +197,8 @@ impl<'a> Chart<'a> {
     /// Something that happened.
     pub(super) fn mark(&mut self, at: f64, text: &str) {
         let (x, _) = self.place((at, self.y.0));
-        self.svg.line((x, self.top), (x, self.bottom), "#c00000", "3 3");
+        self.svg
+            .line((x, self.top), (x, self.bottom), "#c00000", "3 3");
         if !text.is_empty() {
             // Neighbours below each other.
             let y = self.top + 12.0 + 13.0 * (self.marks % 4) as f64;
@@ -227,6 +230,9 @@ mod tests {
 
     #[test]
     fn any_text_is_escaped() {
-        assert_eq!(escape("a<b> & \"c\"\u{1}"), "a&lt;b&gt; &amp; &quot;c&quot; ");
+        assert_eq!(
+            escape("a<b> & \"c\"\u{1}"),
+            "a&lt;b&gt; &amp; &quot;c&quot; "
+        );
     }
 }

@@ -35,18 +35,12 @@ fn unknown_keys_are_named() {
         (format!("{HEAD}{LINE}delay = 5\n{REST}"), "delay"),
         (format!("{HEAD}{LINE}{REST}atleast = 5\n"), "atleast"),
         (format!("{HEAD}{LINE}[[tcp]]\nflow = 1\n{REST}"), "flow"),
-        (
-            format!("{HEAD}{LINE}{REST}[[stream]]\nsize = 1\n"),
-            "size",
-        ),
+        (format!("{HEAD}{LINE}{REST}[[stream]]\nsize = 1\n"), "size"),
         (
             format!("{HEAD}{LINE}{REST}[[event]]\nat = 1\nline = 1\ndo = \"cut\"\nfor = 1\n"),
             "for",
         ),
-        (
-            format!("{HEAD}{LINE}{REST}[reference]\nline = 1\n"),
-            "line",
-        ),
+        (format!("{HEAD}{LINE}{REST}[reference]\nline = 1\n"), "line"),
     ] {
         let error = error(&text);
         assert!(error.contains(&format!("unknown field `{key}`")), "{error}");
@@ -60,9 +54,15 @@ fn what_makes_no_sense_is_refused() {
     for (text, says) in [
         (format!("{HEAD}{REST}"), "line"),
         (good.replace("rate = 50", "rate = 0"), "line 1: rate"),
-        (good.replace("rtt = 20", "rtt = 20\nloss = 100"), "line 1: loss"),
         (
-            good.replace("rtt = 20", "rtt = 20\njitter-uniform = 1\njitter-exponential = 1"),
+            good.replace("rtt = 20", "rtt = 20\nloss = 100"),
+            "line 1: loss",
+        ),
+        (
+            good.replace(
+                "rtt = 20",
+                "rtt = 20\njitter-uniform = 1\njitter-exponential = 1",
+            ),
             "one of them",
         ),
         (good.replace("at-least", "at-most"), "goal 1: at-least"),
@@ -74,10 +74,19 @@ fn what_makes_no_sense_is_refused() {
         (event("at = 13\nline = 1\ndo = \"cut\""), "event 1: at"),
         (event("at = 1\nline = 2\ndo = \"cut\""), "event 1: line"),
         (event("at = 1\nline = 1\ndo = \"change\""), "event 1: rate"),
-        (event("at = 1\nline = 1\ndo = \"cut\"\nrate = 1"), "event 1: rate"),
-        (event("at = 1\nline = 1\ndo = \"change\"\nrate = 0"), "event 1: rate"),
+        (
+            event("at = 1\nline = 1\ndo = \"cut\"\nrate = 1"),
+            "event 1: rate",
+        ),
+        (
+            event("at = 1\nline = 1\ndo = \"change\"\nrate = 0"),
+            "event 1: rate",
+        ),
         (event("at = 1\nline = 1\ndo = \"flap\""), "event 1: every"),
-        (format!("{good}[reference]\nlines = [2]\n"), "reference: lines"),
+        (
+            format!("{good}[reference]\nlines = [2]\n"),
+            "reference: lines",
+        ),
     ] {
         let error = error(&text);
         assert!(error.contains(says), "{says:?} is not in {error:?}");
@@ -129,7 +138,10 @@ fn only_scenarios_without_times_of_their_own_get_another_length() {
     let scenario = parse(&good).unwrap();
     assert_eq!(scenario.lasting(Some(20.0)).unwrap().seconds, 20.0);
     assert_eq!(scenario.lasting(None).unwrap().seconds, 12.0);
-    assert!(scenario.lasting(Some(2.0)).is_err(), "shorter than settling");
+    assert!(
+        scenario.lasting(Some(2.0)).is_err(),
+        "shorter than settling"
+    );
     let timed = parse(&format!("{good}from = 5\n")).unwrap();
     assert_eq!(timed.lasting(Some(20.0)).unwrap().seconds, 12.0);
 }

@@ -140,6 +140,11 @@ impl Pair {
         self.lines.get(index).context("no such line")
     }
 
+    /// What `status --json` shows at one end.
+    pub fn status(&self, end: End) -> Result<Value> {
+        self.daemons[end as usize].status()
+    }
+
     /// The process id of the daemon of one end.
     pub fn pid(&self, end: End) -> u32 {
         self.daemons[end as usize].pid()
@@ -160,7 +165,7 @@ impl Pair {
 
     /// The status of the peer at one end.
     pub fn peer(&self, end: End) -> Result<Value> {
-        let status = self.daemons[end as usize].status()?;
+        let status = self.status(end)?;
         let peer = lab::daemon::find_peer(&status, Self::peer_of(end));
         peer.cloned().context("the status has no such peer")
     }

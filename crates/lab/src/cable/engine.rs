@@ -19,6 +19,9 @@ const MAX_IN_FLIGHT: usize = 65_536;
 const READ_BATCH: usize = 32;
 /// Room for a frame of the largest MTU with a VLAN tag.
 const FRAME_SIZE: usize = 65_536 + 18;
+/// The least time between two turns of a cable that has work: at high rates one turn moves several
+/// frames, which costs a fraction of one turn for each. Frames are late by this at most.
+const TURN: Duration = Duration::from_micros(150);
 const WAKER_TOKEN: u64 = 2;
 
 /// A frame on its way; ordered by arrival, then by the order it was sent in.
@@ -75,12 +78,15 @@ impl Lane {
         }
     }
 
-    fn deliver(&mut self, to: Option<&Tap>, profile: &Profile, stats: &mut LineStats) {
+    /// Returns how many frames were due.
+    fn deliver(&mut self, to: Option<&Tap>, profile: &Profile, stats: &mut LineStats) -> usize {
         let now = Instant::now();
+        let mut frames = 0;
         while self.due().is_some_and(|due| due <= now) {
             let Some(Reverse(next)) = self.heap.pop() else {
-                return;
+                break;
             };
+            frames += 1;
             if profile.cut {
                 stats.cut += 1;
             } else if to.is_some_and(|tap| tap.write(&next.frame).is_ok()) {
@@ -90,7 +96,19 @@ impl Lane {
                 stats.far_end_down += 1;
             }
         }
+        frames
     }
+}
+
+/// What a turn did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moved {
+    /// Nothing was there or due.
+    Nothing,
+    /// Some frames, all there were.
+    Some,
+    /// As many as one turn may read: there may be more.
+    Much,
 }
 
 /// The bytes of IP in a frame: without the Ethernet header and one VLAN tag.
@@ -144,13 +162,17 @@ impl Engine {
         let _ = sys::thread::real_time();
         let mut events = Events::with_capacity(4);
         loop {
-            let Some(busy) = self.turn() else { return };
-            let timeout = if busy {
-                Some(Duration::ZERO)
-            } else {
-                self.time_to_next()
-            };
-            if self.poller.wait(&mut events, timeout).is_err() {
+            let begin = Instant::now();
+            match self.turn() {
+                None => return,
+                Some(Moved::Nothing) => {}
+                Some(Moved::Some) => {
+                    std::thread::sleep((begin + TURN).saturating_duration_since(Instant::now()));
+                    continue;
+                }
+                Some(Moved::Much) => continue,
+            }
+            if self.poller.wait(&mut events, self.time_to_next()).is_err() {
                 return;
             }
             if events.iter().any(|event| event.token == WAKER_TOKEN) {
@@ -164,15 +186,14 @@ impl Engine {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
-    /// Delivers what is due and reads what is there; says whether there may be more, or `None`
-    /// when the cable is to end.
-    fn turn(&mut self) -> Option<bool> {
+    /// Delivers what is due and reads what is there; `None` when the cable is to end.
+    fn turn(&mut self) -> Option<Moved> {
         let mut state = self.shared.lock();
         if state.stop {
             return None;
         }
         let state = &mut *state;
-        let mut busy = false;
+        let mut moved = Moved::Nothing;
         let plugged = state.carrier == [true; 2];
         for direction in Direction::BOTH {
             let (from, to) = match direction {
@@ -183,7 +204,7 @@ impl Engine {
             let lane = &mut self.lanes[direction as usize];
             let profile = &state.profiles[direction as usize];
             let stats = &mut state.stats[direction as usize];
-            lane.deliver(to, profile, stats);
+            let mut frames = lane.deliver(to, profile, stats);
             let mut read = 0;
             while read < READ_BATCH {
                 let Ok(length) = from.read(&mut self.buffer) else {
@@ -194,9 +215,13 @@ impl Engine {
                 read += 1;
             }
             // What has no delay goes on without another turn.
-            lane.deliver(to, profile, stats);
-            busy |= read == READ_BATCH;
+            frames += lane.deliver(to, profile, stats) + read;
+            moved = moved.max(match frames {
+                0 => Moved::Nothing,
+                _ if read == READ_BATCH => Moved::Much,
+                _ => Moved::Some,
+            });
         }
-        Some(busy)
+        Some(moved)
     }
 }
