@@ -56,6 +56,9 @@ struct Options {
     /// Tell what scenarios there are.
     #[arg(long)]
     list: bool,
+    /// Leave the daemons at ordinary priority: whatever else runs here is measured too.
+    #[arg(long)]
+    ordinary: bool,
     /// Check the emulated lines alone, without the program: rate, delay, processor time.
     #[arg(long)]
     calibrate: bool,
@@ -103,6 +106,7 @@ fn measure_all(
         let plan = measure::Plan {
             scenario: scenario.lasting(options.seconds)?,
             mode: scenario.mode.unwrap_or(options.mode),
+            preferred: !options.ordinary,
             runs: options.runs,
             pictures: options.svg.clone(),
         };

@@ -7,6 +7,7 @@ use lab::{Interrupt, Stall};
 
 use crate::record::Record;
 use crate::report::{Outcome, Row, RunReport};
+use crate::run::Conditions;
 use crate::scenario::{Mode, Scenario};
 use crate::{judge, picture, run};
 
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
     /// The mode of the peers.
     pub(crate) mode: Mode,
+    /// The daemons have real-time priority.
+    pub(crate) preferred: bool,
     /// How many runs.
     pub(crate) runs: usize,
     /// Where pictures go.
@@ -61,13 +64,18 @@ impl Plan {
 
     /// One run that the machine did not disturb, or the last try.
     fn one(&self, number: usize, interrupt: &Interrupt) -> Result<(Vec<f64>, RunReport)> {
-        let seed = 1000 * number as u64;
-        let record = self.undisturbed(&self.scenario, self.mode, (number, seed), interrupt)?;
+        let conditions = Conditions {
+            mode: self.mode,
+            seed: 1000 * number as u64,
+            preferred: self.preferred,
+        };
+        let record = self.undisturbed(&self.scenario, conditions, number, interrupt)?;
         let reference = match &self.scenario.reference {
             Some(reference) => {
                 let scenario = self.scenario.as_reference(reference);
                 let mode = reference.mode.unwrap_or(self.mode);
-                Some(self.undisturbed(&scenario, mode, (number, seed), interrupt)?)
+                let conditions = Conditions { mode, ..conditions };
+                Some(self.undisturbed(&scenario, conditions, number, interrupt)?)
             }
             None => None,
         };
@@ -94,13 +102,13 @@ impl Plan {
     fn undisturbed(
         &self,
         scenario: &Scenario,
-        mode: Mode,
-        (number, seed): (usize, u64),
+        conditions: Conditions,
+        number: usize,
         interrupt: &Interrupt,
     ) -> Result<Record> {
         let mut attempt = 1;
         loop {
-            let record = run::play(scenario, mode, seed, interrupt)?;
+            let record = run::play(scenario, conditions, interrupt)?;
             if !is_disturbed(record.stall, scenario.seconds) {
                 return Ok(record);
             }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::{End, Interrupt, Namespace, StallWatch, Way};
 use netns::line::{Kind, LineSpec};
 use netns::{Line, Pair, PairOptions};
@@ -34,37 +35,72 @@ struct Traffic<'a> {
     ping: Probe,
 }
 
-/// Plays it; `seed` decides what is lost by chance.
+/// Under which circumstances a scenario is played.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conditions {
+    /// The mode of the peers.
+    pub(crate) mode: Mode,
+    /// Decides what is lost by chance.
+    pub(crate) seed: u64,
+    /// The daemons have real-time priority.
+    pub(crate) preferred: bool,
+}
+
+/// Plays it once.
 pub(crate) fn play(
     scenario: &Scenario,
-    mode: Mode,
-    seed: u64,
+    conditions: Conditions,
     interrupt: &Interrupt,
 ) -> Result<Record> {
-    let pair = start(scenario, mode, seed)?;
+    let pair = start(scenario, conditions)?;
     let traffic = Traffic::prepare(scenario, &pair)?;
     let watch = StallWatch::start();
     let zero = Instant::now() + IDLE + Duration::from_millis(100);
     let end = zero + Duration::from_secs_f64(scenario.seconds);
-    let mut record = observe(scenario, mode, &pair, traffic, (zero, end), interrupt)?;
+    let mut record = observe(
+        scenario,
+        conditions.mode,
+        &pair,
+        traffic,
+        (zero, end),
+        interrupt,
+    )?;
     record.stall = watch.between(zero, end);
     Ok(record)
 }
 
-fn start(scenario: &Scenario, mode: Mode, seed: u64) -> Result<Pair> {
+fn start(scenario: &Scenario, conditions: Conditions) -> Result<Pair> {
     let spec = |line: &crate::scenario::Line| LineSpec {
-        seed,
+        seed: conditions.seed,
         ..LineSpec::new(Kind::Cable(line.profile()))
     };
     let lines = scenario.lines.iter().map(spec).collect();
-    let options = PairOptions::new(mode.name(), lines);
+    let options = PairOptions::new(conditions.mode.name(), lines);
     let mut pair = Pair::start_unready(options, |_| Ok(()))?;
     for host in &pair.hosts {
         host.sysctl("ipv4/tcp_wmem", BUFFERS)?;
         host.sysctl("ipv4/tcp_rmem", BUFFERS)?;
     }
+    if conditions.preferred {
+        for end in [End::A, End::B] {
+            prefer(pair.pid(end))?;
+        }
+    }
     pair.wait_all_up(PATIENCE)?;
     Ok(pair)
+}
+
+/// Puts all threads of a program before ordinary ones, beside the emulated lines: what other
+/// programs do to this machine is not what is measured.
+fn prefer(pid: u32) -> Result<()> {
+    let mut command = Command::new("chrt");
+    command.args(["-a", "-f", "-p", "1", &pid.to_string()]);
+    let status = command.status().context("run chrt (util-linux)")?;
+    ensure!(
+        status.success(),
+        "no real-time priority for the daemons: try --ordinary"
+    );
+    Ok(())
 }
 
 /// Sender, receiver and the receiver's address.
