@@ -6,7 +6,7 @@ use anyhow::Result;
 use lab::{Interrupt, Stall};
 
 use crate::record::Record;
-use crate::report::{Outcome, Row, RunReport};
+use crate::report::{Outcome, RunReport};
 use crate::run::Conditions;
 use crate::scenario::{Mode, Scenario};
 use crate::{judge, picture, run};
@@ -130,7 +130,7 @@ impl Plan {
         for (goal, value) in self.scenario.goals.iter().zip(values) {
             let missed = goal.met(*value) == Some(false);
             let sign = if missed { " MISSED" } else { "" };
-            let (what, value) = (Row::name_of(goal), goal.what.show(*value));
+            let (what, value) = (goal.describe(), goal.what.show(*value));
             parts.push(format!("{what} {value}{sign}"));
         }
         eprintln!("{}: {}", self.title(number), parts.join(", "));

@@ -102,11 +102,6 @@ pub(crate) struct Outcome {
 }
 
 impl Row {
-    /// For people, what is measured.
-    pub(crate) fn name_of(goal: &Goal) -> String {
-        goal.describe()
-    }
-
     fn judge(&mut self) {
         // A run without a value is as bad as it gets.
         let better = self.goal.what.better();

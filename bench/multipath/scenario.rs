@@ -1,15 +1,16 @@
 //! What a scenario file says.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use lab::{Jitter, Loss, Profile, QueueLimit};
 use serde::{Deserialize, Serialize};
 
+mod event;
 mod goal;
+mod line;
 
+pub(crate) use event::{Action, Event};
 pub(crate) use goal::{Goal, What};
+pub(crate) use line::Line;
 
 /// How the peers spread frames over paths: `[[peer]] mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
@@ -61,92 +62,6 @@ impl Direction {
     }
 }
 
-/// One line. Both ways are alike.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Line {
-    /// Mbit/s, counting bytes of IP.
-    pub(crate) rate: f64,
-    /// Both ways together, milliseconds.
-    pub(crate) rtt: f64,
-    /// Percent of packets lost at random, each way.
-    #[serde(default)]
-    pub(crate) loss: f64,
-    /// Adds a delay between nothing and this, milliseconds, each way.
-    pub(crate) jitter_uniform: Option<f64>,
-    /// Adds an exponentially distributed delay of this mean, milliseconds, each way.
-    pub(crate) jitter_exponential: Option<f64>,
-    /// How much waits before the line drops, in milliseconds of its rate.
-    #[serde(default = "buffer")]
-    pub(crate) buffer: f64,
-}
-
-fn buffer() -> f64 {
-    100.0
-}
-
-fn ms(milliseconds: f64) -> Duration {
-    Duration::from_secs_f64(milliseconds / 1e3)
-}
-
-impl Line {
-    /// One direction of the cable.
-    pub(crate) fn profile(&self) -> Profile {
-        let jitter = match (self.jitter_uniform, self.jitter_exponential) {
-            (Some(most), _) => Jitter::Uniform(ms(most)),
-            (_, Some(mean)) => Jitter::Exponential(ms(mean)),
-            _ => Jitter::None,
-        };
-        let loss = match self.loss {
-            loss if loss > 0.0 => Loss::Random(loss / 100.0),
-            _ => Loss::None,
-        };
-        Profile {
-            rate: Some((self.rate * 1e6) as u64),
-            delay: ms(self.rtt / 2.0),
-            jitter,
-            loss,
-            queue: QueueLimit::Time(ms(self.buffer)),
-            ..Profile::default()
-        }
-    }
-
-    /// For people: "50/20".
-    pub(crate) fn describe(&self) -> String {
-        let mut text = format!("{}/{}", self.rate, self.rtt);
-        if self.loss > 0.0 {
-            text += &format!(" {}%", self.loss);
-        }
-        if let Some(most) = self.jitter_uniform {
-            text += &format!(" ±{most}");
-        }
-        if let Some(mean) = self.jitter_exponential {
-            text += &format!(" exp {mean}");
-        }
-        text
-    }
-
-    fn check(&self) -> Result<()> {
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        ensure!(positive(self.rate), "rate: more than nothing");
-        ensure!((0.0..=10_000.0).contains(&self.rtt), "rtt: 0 to 10000 ms");
-        ensure!((0.0..100.0).contains(&self.loss), "loss: percent");
-        ensure!(
-            (0.0..=10_000.0).contains(&self.buffer),
-            "buffer: 0 to 10000 ms"
-        );
-        ensure!(
-            self.jitter_uniform.is_none() || self.jitter_exponential.is_none(),
-            "jitter-uniform, jitter-exponential: one of them"
-        );
-        let jitters = [self.jitter_uniform, self.jitter_exponential];
-        for jitter in jitters.into_iter().flatten() {
-            ensure!((0.0..=1000.0).contains(&jitter), "jitter: 0 to 1000 ms");
-        }
-        Ok(())
-    }
-}
-
 /// TCP flows that send as much as goes.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -186,43 +101,6 @@ pub(crate) struct Stream {
     /// Which way.
     #[serde(default)]
     pub(crate) direction: Direction,
-}
-
-/// Something that happens to a line.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Event {
-    /// When, seconds after the load began.
-    pub(crate) at: f64,
-    /// Which line, from 1.
-    pub(crate) line: usize,
-    /// What.
-    #[serde(rename = "do")]
-    pub(crate) action: Action,
-    /// For `change`: Mbit/s.
-    pub(crate) rate: Option<f64>,
-    /// For `change`: both ways, milliseconds.
-    pub(crate) rtt: Option<f64>,
-    /// For `change`: percent.
-    pub(crate) loss: Option<f64>,
-    /// For `flap`: how long it is silent and how long it works, in turn, seconds.
-    pub(crate) every: Option<f64>,
-    /// For `flap`: when that ends, with a line that works.
-    pub(crate) until: Option<f64>,
-}
-
-/// What happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Action {
-    /// Everything vanishes on it, without a word.
-    Cut,
-    /// It works again.
-    Heal,
-    /// It has another rate, delay or loss.
-    Change,
-    /// It is cut and healed in turn.
-    Flap,
 }
 
 /// The same load under other circumstances in the same run, as a measure.
@@ -321,7 +199,8 @@ impl Scenario {
             );
         }
         for (number, event) in (1..).zip(&self.events) {
-            self.check_event(event)
+            event
+                .check(self)
                 .with_context(|| format!("event {number}"))?;
         }
         if let Some(lines) = self.reference.as_ref().and_then(|r| r.lines.as_ref()) {
@@ -339,63 +218,10 @@ impl Scenario {
         Ok(())
     }
 
-    fn check_event(&self, event: &Event) -> Result<()> {
-        ensure!(
-            (1..=self.lines.len()).contains(&event.line),
-            "line: from 1 to {}",
-            self.lines.len()
-        );
-        ensure!(
-            (0.0..=self.seconds).contains(&event.at),
-            "at: within the scenario's seconds"
-        );
-        let changes = [event.rate, event.rtt, event.loss];
-        let is_change = event.action == Action::Change;
-        ensure!(
-            is_change == changes.iter().any(Option::is_some),
-            "rate, rtt, loss: for a change, and one of them at least"
-        );
-        if is_change {
-            let mut line = self.lines[event.line - 1].clone();
-            event.change(&mut line);
-            line.check()?;
-        }
-        match (event.action, event.every, event.until) {
-            (Action::Flap, Some(every), Some(until)) => ensure!(
-                every >= 0.01 && (event.at..=self.seconds).contains(&until),
-                "every: at least 0.01 s; until: between at and the end"
-            ),
-            (Action::Flap, ..) | (_, Some(_), _) | (.., Some(_)) => {
-                bail!("every, until: both for flap, and only there")
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Puts cuts and heals in the place of flaps, and all events in order.
     fn expand_flaps(&mut self) {
-        let mut events = Vec::new();
-        for event in self.events.drain(..) {
-            let (Action::Flap, Some(every), Some(until)) = (event.action, event.every, event.until)
-            else {
-                events.push(event);
-                continue;
-            };
-            let simple = |at, action| Event {
-                at,
-                action,
-                every: None,
-                until: None,
-                ..event.clone()
-            };
-            let mut at = event.at;
-            while at < until {
-                events.push(simple(at, Action::Cut));
-                events.push(simple((at + every).min(until), Action::Heal));
-                at += 2.0 * every;
-            }
-        }
+        let events = self.events.drain(..).flat_map(Event::simple);
+        let mut events: Vec<Event> = events.collect();
         events.sort_by(|a, b| a.at.total_cmp(&b.at));
         self.events = events;
     }
@@ -465,50 +291,6 @@ impl Scenario {
             reference: None,
             ..self.clone()
         }
-    }
-}
-
-impl Event {
-    /// What a change makes of a line.
-    pub(crate) fn change(&self, line: &mut Line) {
-        line.rate = self.rate.unwrap_or(line.rate);
-        line.rtt = self.rtt.unwrap_or(line.rtt);
-        line.loss = self.loss.unwrap_or(line.loss);
-    }
-
-    /// The same for one direction of a cable.
-    pub(crate) fn change_profile(&self, profile: &mut Profile) {
-        if let Some(rate) = self.rate {
-            profile.rate = Some((rate * 1e6) as u64);
-        }
-        if let Some(rtt) = self.rtt {
-            profile.delay = ms(rtt / 2.0);
-        }
-        if let Some(loss) = self.loss {
-            profile.loss = Loss::Random(loss / 100.0);
-        }
-    }
-
-    /// For people: "line 1 cut".
-    pub(crate) fn describe(&self) -> String {
-        let mut text = format!("line {}", self.line);
-        match self.action {
-            Action::Cut => text += " cut",
-            Action::Heal => text += " back",
-            Action::Flap => text += " flaps",
-            Action::Change => {
-                for (value, unit) in [
-                    (self.rate, "Mbit/s"),
-                    (self.rtt, "ms"),
-                    (self.loss, "% loss"),
-                ] {
-                    if let Some(value) = value {
-                        text += &format!(" {value} {unit}");
-                    }
-                }
-            }
-        }
-        text
     }
 }
 

@@ -102,7 +102,8 @@ impl What {
             Self::Goodput | Self::OfReference | Self::Dip => format!("{value:.1} %"),
             Self::Stall => format!("{value:.0} ms"),
             Self::PingP50 | Self::PingP99 | Self::PingMax | Self::DelayP50 | Self::DelayP99 => {
-                format!("{value:.1} ms")
+                // No "-0.0".
+                format!("{:.1} ms", (value * 10.0).round() / 10.0 + 0.0)
             }
             Self::Timeouts | Self::PingLost | Self::Late => format!("{value:.0}"),
             Self::LostShare => format!("{:.2}e-4", value * 1e4),

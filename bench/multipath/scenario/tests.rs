@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use lab::{Jitter, Loss};
+
 use super::*;
 
 const HEAD: &str = "description = \"x\"\n";
@@ -50,6 +52,7 @@ fn unknown_keys_are_named() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let good = format!("{HEAD}{LINE}{REST}");
+    let less = |what| good.replace("goodput", what).replace("least", "most");
     let event = |text: &str| format!("{good}[[event]]\n{text}\n");
     for (text, says) in [
         (format!("{HEAD}{REST}"), "line"),
@@ -66,8 +69,8 @@ fn what_makes_no_sense_is_refused() {
             "one of them",
         ),
         (good.replace("at-least", "at-most"), "goal 1: at-least"),
-        (good.replace("goodput", "late"), "goal 1: stream"),
-        (good.replace("goodput", "recovery"), "level"),
+        (less("late"), "goal 1: stream"),
+        (less("recovery"), "level"),
         (good.replace("goodput", "of-reference"), "no [reference]"),
         (format!("{good}until = 13\n"), "goal 1: from, until"),
         (format!("{good}direction = \"b-to-a\"\n"), "no TCP"),

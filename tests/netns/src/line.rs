@@ -132,12 +132,7 @@ impl Line {
         let (a, b) = (plug(End::A), plug(End::B));
         let joint = match &spec.kind {
             Kind::Cable(profile) => {
-                let options = CableOptions {
-                    mtu: spec.mtu,
-                    profile: profile.clone(),
-                    // Lines that lose the same packets would be of no help to each other.
-                    seed: spec.seed + u64::from(number),
-                };
+                let options = cable_options(number, &spec, profile);
                 join_cable(a, b, options, spec.switched)?
             }
             Kind::Veth => Joint::Veth(Veth::join(a, b)?),
@@ -291,6 +286,15 @@ impl Line {
     }
 }
 
+fn cable_options(number: u8, spec: &LineSpec, profile: &Profile) -> CableOptions {
+    CableOptions {
+        mtu: spec.mtu,
+        profile: profile.clone(),
+        // Lines that lose the same packets would be of no help to each other.
+        seed: spec.seed + u64::from(number),
+    }
+}
+
 fn join_cable(a: Plug, b: Plug, options: CableOptions, switched: bool) -> Result<Joint> {
     if !switched {
         return Ok(Joint::Cable(Cable::join(a, b, options)?));
@@ -305,4 +309,16 @@ fn join_cable(a: Plug, b: Plug, options: CableOptions, switched: bool) -> Result
         access.bridge("cable")?;
     }
     Ok(Joint::Switched(cable, accesses))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alike_lines_lose_different_packets() {
+        let (spec, profile) = (LineSpec::cable(50.0, 20), Profile::default());
+        let seed = |number| cable_options(number, &spec, &profile).seed;
+        assert_ne!(seed(1), seed(2));
+    }
 }

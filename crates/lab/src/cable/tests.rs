@@ -57,6 +57,17 @@ fn delay_is_exact() {
 }
 
 #[test]
+fn a_distant_host_is_reachable() {
+    if !crate::can_run("a_distant_host_is_reachable") {
+        return;
+    }
+    let _alone = crate::alone();
+    let (a, b, _cable) = cable(Profile::line(10.0, 100));
+    let took = echo::wait_reachable(&a, &b, far(), Duration::from_secs(5)).unwrap();
+    assert!(took >= Duration::from_millis(200), "{took:?}");
+}
+
+#[test]
 fn cuts_are_silent_and_each_way() {
     let _alone = crate::alone();
     crate::timed(
