@@ -10,6 +10,7 @@ mod trace;
 use std::time::{Duration, Instant};
 
 use node::{Mode, RoleCode};
+use rand::RngExt as _;
 
 use crate::{
     Fault, PairSpec, Shape, StreamSpec, World, ms, pair, secs,
@@ -112,11 +113,14 @@ impl Scenario {
 
     /// Adds the traffic and schedules what happens.
     pub fn begin(&self, world: &mut World) {
-        for traffic in &self.traffic {
-            traffic.add(world);
-        }
         for (at, fault) in &self.events {
             world.schedule_fault(*at, fault.clone());
+        }
+        for traffic in &self.traffic {
+            traffic.add(world);
+            // Two seeds are two runs also where lines leave nothing to chance.
+            let pause = Duration::from_micros(world.rng.random_range(0..5_000));
+            world.run(pause);
         }
     }
 }
