@@ -295,4 +295,48 @@ mod tests {
         assert!(ordered(false, &mut rng));
         assert!(!ordered(true, &mut rng));
     }
+
+    #[test]
+    fn exponential_jitter_has_its_mean_and_keeps_order() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let now = Instant::now();
+        let shape = Shape {
+            exponential: Duration::from_millis(10),
+            ..Shape::clean(Duration::ZERO)
+        };
+        let (packets, step) = (10_000, Duration::from_millis(500));
+        let mut direction = Direction::new(shape);
+        let mut sum = Duration::ZERO;
+        for n in 0..packets {
+            let sent = now + step * n;
+            sum += direction.transmit(100, sent, &mut rng)[0].unwrap() - sent;
+        }
+        let mean = (sum / packets).as_secs_f64() * 1e3;
+        assert!((9.5..10.5).contains(&mean), "{mean}");
+        let close = Duration::from_micros(100);
+        let mut direction = Direction::new(shape);
+        let arrivals: Vec<_> = (0..1000)
+            .map(|n| direction.transmit(100, now + close * n, &mut rng)[0])
+            .collect();
+        assert!(arrivals.is_sorted());
+    }
+
+    #[test]
+    fn a_buffer_of_a_time_adds_that_delay_at_most() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let now = Instant::now();
+        let buffer = Duration::from_millis(200);
+        let shape = Shape::clean(Duration::ZERO).with_rate(20_000_000);
+        let mut direction = Direction::new(shape.with_buffer(buffer));
+        let arrivals: Vec<_> = (0..1000)
+            .filter_map(|_| direction.transmit(1500, now, &mut rng)[0])
+            .collect();
+        let most = *arrivals.last().unwrap() - now;
+        assert!(
+            most >= buffer && most <= buffer + Duration::from_millis(2),
+            "{most:?}"
+        );
+        assert_eq!(direction.offered_bytes, 1_500_000);
+        assert_eq!(direction.carried_bytes, 1500 * arrivals.len() as u64);
+    }
 }

@@ -6,6 +6,7 @@
 mod outcome;
 pub mod rows;
 mod trace;
+pub mod traps;
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,7 @@ use rand::RngExt as _;
 
 use crate::{
     Fault, PairSpec, Shape, StreamSpec, World, ms, pair, secs,
-    tcp::{
-        Algorithm, ConnectionSpec, Pacing, SenderConfig, Transport,
-        sender::{Detection, SenderConfig as Config},
-    },
+    tcp::{Algorithm, ConnectionSpec, Detection, Pacing, SenderConfig, Transport},
 };
 
 pub use outcome::{Metric, Outcome};
@@ -138,12 +136,12 @@ impl Traffic {
             Self::Paced(algorithm) => {
                 let pacing = Pacing::Linux;
                 let linux = SenderConfig::linux(algorithm);
-                tcp([0, 1], Config { pacing, ..linux })
+                tcp([0, 1], SenderConfig { pacing, ..linux })
             }
             Self::Quic(algorithm) => ConnectionSpec {
                 machines: [0, 1],
                 carrier: Transport::Udp,
-                sender: Config {
+                sender: SenderConfig {
                     pacing: Pacing::Linux,
                     detection: Detection::Quic,
                     ..SenderConfig::linux(algorithm)

@@ -23,6 +23,10 @@ pub enum Metric {
     Timeouts,
     /// Segments sent again, %.
     Resent,
+    /// One-way delay of the frames of transfers beyond the best line's, median, ms.
+    FrameMedian,
+    /// The same, 99 of 100.
+    FrameP99,
     /// Ping beyond the least possible, median, ms.
     PingMedian,
     /// The same, 99 of 100.
@@ -138,9 +142,10 @@ impl Measuring {
         values.push((Metric::LineLoss, percent(lost, packets)));
         values.push((Metric::LastLine, (last[0] + last[1]) as f64 / 1e3));
         self.transfers(world, scenario, &mut values);
-        // What is still on its way is neither lost nor late.
         let delay = scenario.lines.iter().map(|line| line.delay);
         let best = delay.min().unwrap_or_default();
+        frame_delays(world, best, &mut values);
+        // What is still on its way is neither lost nor late.
         world.run(ms(500));
         self.pings(world, best, to, &mut values);
         self.frames(world, best, to, &mut values);
@@ -244,6 +249,20 @@ impl Measuring {
             (Metric::DelayP99, millis(delays[delays.len() * 99 / 100])),
         ]);
     }
+}
+
+fn frame_delays(world: &World, best: Duration, values: &mut Vec<(Metric, f64)>) {
+    let transfers = world.connections.iter();
+    let mut delays: Vec<u32> = transfers.flat_map(|c| c.delays.iter().copied()).collect();
+    if delays.is_empty() {
+        return;
+    }
+    delays.sort_unstable();
+    let at = |index: usize| f64::from(delays[index]) / 1e3 - millis(best);
+    values.extend([
+        (Metric::FrameMedian, at(delays.len() / 2)),
+        (Metric::FrameP99, at(delays.len() * 99 / 100)),
+    ]);
 }
 
 fn percent(part: u64, all: u64) -> f64 {

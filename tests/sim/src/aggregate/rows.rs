@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use node::{Mode, Role, RoleCode};
 
-use super::{Scenario, Traffic};
-use crate::{Fault, Shape, Sizes, StreamSpec, ms, secs, tcp::Algorithm};
+use super::{Scenario, Traffic, traps};
+use crate::{Fault, Shape, StreamSpec, ms, secs, tcp::Algorithm};
 
-const CUBIC: Algorithm = Algorithm::CUBIC;
+pub(super) const CUBIC: Algorithm = Algorithm::CUBIC;
 
 /// A line of `mbit` and this round trip, with 100 ms of buffer.
 #[must_use]
@@ -18,10 +18,10 @@ pub const fn line(mbit: u64, round_trip_ms: u64) -> Shape {
         .with_buffer(ms(100))
 }
 
-const FAST: Shape = line(50, 20);
-const SLOW: Shape = line(20, 60);
+pub(super) const FAST: Shape = line(50, 20);
+pub(super) const SLOW: Shape = line(20, 60);
 
-const fn cut(line: usize, cut: bool) -> Fault {
+pub(super) const fn cut(line: usize, cut: bool) -> Fault {
     Fault::Cut {
         line,
         direction: 2,
@@ -37,7 +37,7 @@ const fn reshape(line: usize, shape: Shape) -> Fault {
     }
 }
 
-fn agg_a(name: &'static str, algorithm: Algorithm) -> Scenario {
+pub(super) fn agg_a(name: &'static str, algorithm: Algorithm) -> Scenario {
     Scenario::new(name, &[FAST, SLOW], algorithm)
 }
 
@@ -130,7 +130,7 @@ pub fn wide() -> Scenario {
     }
 }
 
-const fn lossy(shape: Shape) -> Shape {
+pub(super) const fn lossy(shape: Shape) -> Shape {
     Shape {
         loss: 0.01,
         ..shape
@@ -314,75 +314,6 @@ pub fn one_plain() -> Scenario {
     }
 }
 
-/// Trap: one reorder buffer for all stalls every flow. Loss on one line, a transfer, and numbered frames beside it.
-#[must_use]
-pub fn trap_reorder() -> Scenario {
-    Scenario {
-        traffic: vec![
-            Traffic::Tcp(CUBIC),
-            Traffic::Stream(StreamSpec::steady(0, 1, 200)),
-        ],
-        ..Scenario::new("TRAP-REORDER", &[FAST, lossy(FAST)], CUBIC)
-    }
-}
-
-/// Trap: more loss, more packets. A policer, and frames without feedback at three times its rate.
-#[must_use]
-pub fn trap_policer() -> Scenario {
-    let policer = Shape {
-        queue: 6_000,
-        ..line(3, 20)
-    };
-    let flood = StreamSpec {
-        sizes: Sizes::Fixed(1250),
-        ..StreamSpec::steady(0, 1, 1000)
-    };
-    Scenario {
-        traffic: vec![Traffic::Stream(flood)],
-        ..Scenario::new("TRAP-POLICER", &[policer], CUBIC)
-    }
-}
-
-/// Trap: the estimate of an idle line falls. Load for 3 s, 10 s of nothing, load again.
-#[must_use]
-pub fn trap_idle() -> Scenario {
-    Scenario {
-        events: vec![
-            (secs(3), Fault::Pause(true)),
-            (secs(13), Fault::Pause(false)),
-        ],
-        settle: secs(13),
-        lasts: secs(3),
-        ..agg_a("TRAP-IDLE", CUBIC)
-    }
-}
-
-/// Trap: a fresh line that jitters starves. It joins at 3 s.
-#[must_use]
-pub fn trap_join() -> Scenario {
-    let slow = Shape {
-        jitter: ms(10),
-        ..SLOW
-    };
-    Scenario {
-        events: vec![(ms(0), cut(1, true)), (secs(3), cut(1, false))],
-        settle: secs(6),
-        lasts: secs(3),
-        ..Scenario::new("TRAP-JOIN", &[FAST, slow], CUBIC)
-    }
-}
-
-/// Trap: a step when a line joins. The slow one does at 4 s.
-#[must_use]
-pub fn trap_step() -> Scenario {
-    Scenario {
-        events: vec![(ms(0), cut(1, true)), (secs(4), cut(1, false))],
-        settle: ms(3500),
-        lasts: ms(3500),
-        ..agg_a("TRAP-STEP", CUBIC)
-    }
-}
-
 /// All, in the order of the table.
 pub const ALL: [fn() -> Scenario; 34] = [
     agg_a_cubic,
@@ -414,11 +345,11 @@ pub const ALL: [fn() -> Scenario; 34] = [
     meter,
     one,
     one_plain,
-    trap_reorder,
-    trap_policer,
-    trap_idle,
-    trap_join,
-    trap_step,
+    traps::reorder,
+    traps::policer,
+    traps::idle,
+    traps::join,
+    traps::step,
 ];
 
 /// The scenario of this name.

@@ -47,8 +47,8 @@ pub struct Connection {
     pub last_progress: Instant,
     /// See `last_progress`; since [`Self::restart`].
     pub longest_stall: Duration,
-    /// One-way delay of the frames that arrived last, smoothed.
-    pub delay: Duration,
+    /// One-way delay of every frame of a segment that arrived since [`Self::restart`], µs.
+    pub delays: Vec<u32>,
     addresses: Addresses,
     began: Instant,
     transmissions: u64,
@@ -76,7 +76,7 @@ impl Connection {
             disordered: 0,
             last_progress: now,
             longest_stall: Duration::ZERO,
-            delay: Duration::ZERO,
+            delays: Vec::new(),
             addresses: Addresses {
                 id,
                 machines: spec.machines,
@@ -90,9 +90,10 @@ impl Connection {
         }
     }
 
-    /// Forgets stalls so far.
+    /// Forgets stalls and delays so far.
     pub fn restart(&mut self, now: Instant) {
         self.longest_stall = Duration::ZERO;
+        self.delays.clear();
         self.last_progress = now;
     }
 
@@ -121,9 +122,8 @@ impl Connection {
                 departure,
             } if host == self.spec.machines[1] => {
                 self.note(transmission)?;
-                let took = now - self.began;
-                let took = took.saturating_sub(Duration::from_nanos(departure));
-                self.delay = (self.delay * 15 + took) / 16;
+                let took = (now - self.began).saturating_sub(Duration::from_nanos(departure));
+                self.delays.push(took.as_micros() as u32);
                 let before = self.receiver.next();
                 let number = frame::segment(sequence, before);
                 self.receiver.on_data(number, 1, now);

@@ -113,7 +113,7 @@ impl Addresses {
         // ACK, and PSH with data.
         out.extend([
             words << 4,
-            0x10 | 8 * (1 - from as u8),
+            0x10 | (8 * (1 - from as u8)),
             0xff,
             0xff,
             0,

@@ -16,13 +16,16 @@ pub mod receiver;
 mod rtt;
 mod scoreboard;
 pub mod sender;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use congestion::Algorithm;
 pub use connection::{Connection, ConnectionSpec, Transport};
+pub use rack::Detection;
 pub use receiver::Receiver;
-pub use sender::{Pacing, Sender, SenderConfig};
+pub use sender::Sender;
+pub use settings::{Pacing, SenderConfig, SenderCounts};
 
 /// Payload of a segment, bytes: an MTU of 1500 less IPv4, TCP and its timestamps.
 pub const MSS: usize = 1448;

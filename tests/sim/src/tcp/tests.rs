@@ -8,7 +8,7 @@ use std::{
 
 use rand::{SeedableRng as _, rngs::ChaCha8Rng};
 
-use super::{Ack, Algorithm, MSS, Pacing, Receiver, Sender, SenderConfig, sender::Detection};
+use super::{Ack, Algorithm, Detection, MSS, Pacing, Receiver, Sender, SenderConfig};
 use crate::{
     line::{Direction, Shape},
     ms, secs,
@@ -23,6 +23,9 @@ const ALL: [Algorithm; 4] = [
     Algorithm::Bbr,
 ];
 
+/// What is on its way: until when, in which order of departure, a segment or the number of an acknowledgement.
+type Flying = (Instant, u64, Result<u64, usize>);
+
 /// A transfer over one line.
 struct Run {
     now: Instant,
@@ -30,8 +33,7 @@ struct Run {
     receiver: Receiver,
     lines: [Direction; 2],
     rng: ChaCha8Rng,
-    /// What is on its way: when, in order of departure, a segment or an acknowledgement.
-    flying: BinaryHeap<Reverse<(Instant, u64, Result<u64, usize>)>>,
+    flying: BinaryHeap<Reverse<Flying>>,
     acks: Vec<Ack>,
     count: u64,
 }
