@@ -25,13 +25,11 @@ impl Trace {
     pub fn header(world: &World) -> String {
         let mut out = format!("{:>6}", "s");
         for line in 0..world.lines.len() {
+            let (name, [queue, state]) = (format!("line{line}"), ["qu.ms", "path"]);
             let _ = write!(
                 out,
-                " |{:>6} {:>6} {:>5} {:>4}",
-                format!("line{line}"),
-                "back",
-                "qu.ms",
-                "lost"
+                " |{name:>6} {:>6} {queue:>5} {:>4} {state:<4}",
+                "back", "lost"
             );
         }
         for id in 0..world.connections.len() {
@@ -79,11 +77,10 @@ impl Trace {
             let ahead = &line.directions[0];
             let queue = ahead.waiting(world.now) as f64 * 8e3 / ahead.shape.rate.max(1) as f64;
             let new = lost[0] - self.lost[id][0];
+            let (ahead, back, state) = (rate(0), rate(1), state(world, id));
             write!(
                 out,
-                " |{:>6.2} {:>6.2} {queue:>5.1} {new:>4}",
-                rate(0),
-                rate(1)
+                " |{ahead:>6.2} {back:>6.2} {queue:>5.1} {new:>4} {state:<4}"
             )?;
             (self.carried[id], self.lost[id]) = (carried, lost);
         }
@@ -111,4 +108,17 @@ impl Trace {
         }
         Ok(())
     }
+}
+
+/// What machine 0 thinks of its path over a line; with a star, it sends data there.
+fn state(world: &World, line: usize) -> String {
+    let Some(path) = world.path(0, line) else {
+        return "-".to_owned();
+    };
+    let mut name = format!("{:?}", path.state);
+    name.truncate(3);
+    if path.active {
+        name.push('*');
+    }
+    name
 }
