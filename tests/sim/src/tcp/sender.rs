@@ -322,8 +322,7 @@ impl Sender {
     /// The next segments to send now.
     pub fn poll(&mut self, now: Instant) -> Option<Burst> {
         let rate = self.pacing_rate();
-        if self.probe {
-            self.probe = false;
+        if std::mem::take(&mut self.probe) && self.outstanding() {
             let new = self.new_data(1) == 1;
             let first = self.board.next() - u64::from(!new);
             return Some(self.leave(first, 1, !new, now));
