@@ -20,6 +20,30 @@ pub struct NodeUplink {
     pub name: String,
     /// Its role.
     pub role: RoleCode,
+    /// What it sends to one peer at most, bits per second.
+    pub rate_limit: Option<u64>,
+    /// What it may carry.
+    pub budget: Option<NodeBudget>,
+}
+
+/// What an uplink may carry, all headers counted, both directions together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeBudget {
+    /// Bytes.
+    pub bytes: u64,
+    /// In which time.
+    pub period: BudgetPeriod,
+}
+
+/// Periods of a budget, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetPeriod {
+    /// From full hour to full hour.
+    Hour,
+    /// From midnight to midnight.
+    Day,
+    /// From the first of a month to the first of the next.
+    Month,
 }
 
 /// A peer.

@@ -3,6 +3,7 @@
 //! [`Node`] is the one façade. One straight egress: [`Node::handle_frame`] → switch → peer. One straight ingress:
 //! [`Node::handle_datagram`] → peer → switch → port. Everything else (handshakes, timers, orders) leaves this way early.
 
+mod budget;
 mod config;
 mod deadlines;
 mod forward;
@@ -12,7 +13,9 @@ mod peers;
 mod snapshot;
 
 pub use bridge::{PortVlans, fdb::FdbEntry};
-pub use config::{NodeAddresses, NodeConfig, NodePeer, NodePort, NodeUplink, PortIndex};
+pub use config::{
+    BudgetPeriod, NodeAddresses, NodeBudget, NodeConfig, NodePeer, NodePort, NodeUplink, PortIndex,
+};
 pub use io::{FrameSink, Io};
 pub use node::{Node, NodeCommand, NodeEvent};
 pub use snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot};

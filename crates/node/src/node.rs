@@ -22,6 +22,7 @@ use wire::{
 };
 
 use crate::{
+    budget::Budgets,
     config::{NodeConfig, NodePort, NodeUplink, PortIndex},
     forward::{Forwarder, Ways},
     io::Io,
@@ -81,6 +82,7 @@ pub struct Node {
     gate: Gate,
     rng: ForwardSecretRng,
     promised: Option<Instant>,
+    budgets: Budgets,
     refused: BTreeMap<&'static str, u64>,
 }
 
@@ -94,8 +96,17 @@ impl Node {
         let uplinks: Vec<UplinkConfig> = config
             .uplinks
             .iter()
-            .map(|uplink| UplinkConfig { role: uplink.role })
+            .map(|uplink| UplinkConfig {
+                role: uplink.role,
+                rate_limit: uplink.rate_limit,
+            })
             .collect();
+        let budgets = Budgets::new(
+            (0..)
+                .map(UplinkId)
+                .zip(&config.uplinks)
+                .filter_map(|(id, uplink)| uplink.budget.map(|budget| (id, budget))),
+        );
         let local_key = config.private_key.public();
         let hash_seed = rng.next_u64();
         let addresses = config.addresses;
@@ -147,6 +158,7 @@ impl Node {
             by_key,
             rng,
             promised: None,
+            budgets,
             refused: BTreeMap::new(),
         }
     }
@@ -286,6 +298,31 @@ impl Node {
             peer.handle_timeout(now, wall_ns, &self.private_key, io.datagrams);
         });
         self.forwarder.bridge.handle_timeout(now);
+        self.heed_budgets(now, wall_ns, io);
+    }
+
+    /// Drains the paths of an uplink whose budget is spent, which binds both ends, until it begins anew.
+    fn heed_budgets(&mut self, now: Instant, wall_ns: u64, io: &mut Io<'_>) {
+        let mut changed = Vec::new();
+        self.budgets
+            .count(self.peers.iter(), now, wall_ns, |uplink, spent| {
+                changed.push((uplink, spent));
+            });
+        for (uplink, spent) in changed {
+            let name = self
+                .uplinks
+                .get(usize::from(uplink.0))
+                .map(|uplink| &uplink.name);
+            tracing::warn!(
+                uplink = name,
+                spent,
+                "the budget of an uplink is spent, or begins anew"
+            );
+            let op = if spent { PathOp::Drain } else { PathOp::Up };
+            self.peers.for_each_mut(|peer| {
+                peer.handle_command(Command::Path(uplink, None, op), now, io.datagrams);
+            });
+        }
     }
 
     /// When [`Self::handle_timeout`] is to be called, at most a few seconds from now; a call much later looks like sleep.

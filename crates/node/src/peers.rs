@@ -34,7 +34,7 @@ impl Peers {
         peers
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> + Clone {
         self.list.iter()
     }
 

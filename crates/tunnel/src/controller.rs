@@ -214,6 +214,17 @@ impl Controller {
         self.overhead = bytes;
     }
 
+    /// Never to send more than this, bytes/s of IP packets.
+    pub(crate) fn set_ceiling(&mut self, ceiling: Option<u64>) {
+        self.pacer.set_ceiling(ceiling);
+        self.set_pace();
+    }
+
+    /// Whether there is a ceiling.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.pacer.is_limited()
+    }
+
     /// Notes any datagram sent on the path, bytes of UDP payload.
     pub(crate) fn on_sent(&mut self, size: usize, now: Instant) {
         self.advance(self.delivery.micros(now));

@@ -15,6 +15,8 @@ pub(crate) struct Pacer {
     next: Instant,
     /// Bytes per second; `None`: as fast as they come.
     rate: Option<u64>,
+    /// At most this, whatever the rate.
+    ceiling: Option<u64>,
 }
 
 impl Pacer {
@@ -22,12 +24,27 @@ impl Pacer {
         Self {
             next: now,
             rate: Some(rate.max(1)),
+            ceiling: None,
         }
     }
 
     /// Holds for what is sent from now on.
     pub(crate) fn set_rate(&mut self, rate: Option<u64>) {
-        self.rate = rate.map(|rate| rate.max(1));
+        self.rate = rate
+            .into_iter()
+            .chain(self.ceiling)
+            .min()
+            .map(|rate| rate.max(1));
+    }
+
+    /// What an operator allows; holds from the next [`Self::set_rate`] on.
+    pub(crate) fn set_ceiling(&mut self, ceiling: Option<u64>) {
+        self.ceiling = ceiling;
+    }
+
+    /// Whether an operator set a ceiling.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.ceiling.is_some()
     }
 
     /// Notes bytes that went, in time or not.

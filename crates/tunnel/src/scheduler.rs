@@ -19,6 +19,8 @@ pub(crate) struct Candidate {
     /// Came back lately: carries only when nothing else does.
     pub held: bool,
     pub role: Role,
+    /// Also takes load that better roles cannot carry.
+    pub overflow: bool,
     /// Smaller is better: microseconds of delay, with a penalty for loss.
     pub cost: u64,
     /// Place in the configuration.
@@ -72,6 +74,8 @@ pub(crate) struct Scheduler {
     mode: Mode,
     /// Paths that may carry now, disjoint at both ends, best first.
     set: Vec<usize>,
+    /// Paths of worse roles that may help those out, best first.
+    overflow: Vec<usize>,
     excluded: [Option<Excluded>; MAX_PATHS],
     active: Option<usize>,
     challenger: Option<(usize, Instant)>,
@@ -86,6 +90,7 @@ impl Scheduler {
         Self {
             mode,
             set: Vec::with_capacity(MAX_PATHS),
+            overflow: Vec::new(),
             excluded: [None; MAX_PATHS],
             active: None,
             challenger: None,
@@ -121,6 +126,7 @@ impl Scheduler {
             self.leave_out_poor(&mut tier);
         }
         self.take_disjoint(&tier);
+        self.take_overflow(candidates, eligible, role);
         for load in &mut self.load {
             *load -= *load / 8;
         }
@@ -161,6 +167,11 @@ impl Scheduler {
     /// The paths that may carry, best first.
     pub(crate) fn set(&self) -> &[usize] {
         &self.set
+    }
+
+    /// Paths of worse roles that may help those out, best first.
+    pub(crate) fn overflow(&self) -> &[usize] {
+        &self.overflow
     }
 
     /// Whether anything can carry.
@@ -236,6 +247,34 @@ impl Scheduler {
             }
             !self.poor[c.path]
         });
+    }
+
+    /// Of the paths of worse roles those that may take overflow, and share no uplink with what is in use.
+    fn take_overflow(
+        &mut self,
+        candidates: &[Candidate],
+        eligible: impl Fn(&&Candidate) -> bool,
+        role: Option<Role>,
+    ) {
+        self.overflow.clear();
+        let ends = |path: usize| {
+            let used = candidates.iter().find(|c| c.path == path);
+            used.map(|c| (c.local_uplink, c.remote_uplink))
+        };
+        let mut taken: Vec<_> = self.set.iter().filter_map(|&path| ends(path)).collect();
+        let mut helpers: Vec<&Candidate> = candidates
+            .iter()
+            .filter(eligible)
+            .filter(|c| c.overflow && Some(c.role) > role)
+            .collect();
+        helpers.sort_by_key(|c| (c.role, c.cost, c.order));
+        for helper in helpers {
+            let shares = |&(l, r): &(u8, u8)| l == helper.local_uplink || r == helper.remote_uplink;
+            if !taken.iter().any(shares) {
+                taken.push((helper.local_uplink, helper.remote_uplink));
+                self.overflow.push(helper.path);
+            }
+        }
     }
 
     fn take_disjoint(&mut self, tier: &[&Candidate]) {
@@ -317,6 +356,7 @@ mod tests {
             usable: true,
             held: false,
             role: Role::Primary,
+            overflow: false,
             cost,
             order: path as u32,
             local_uplink: path as u8,

@@ -9,7 +9,9 @@
 
 use std::time::Instant;
 
-use crate::params::{MAX_PATHS, STRIPE_BUSY, STRIPE_JOIN, STRIPE_LEAVE, STRIPE_WINDOW};
+use crate::params::{
+    MAX_PATHS, STRIPE_BUSY, STRIPE_JOIN, STRIPE_JOIN_OVERFLOW, STRIPE_LEAVE, STRIPE_WINDOW,
+};
 
 /// Another path is called for, too, by so much of the capacity in use, of 100, while what waits does not grow: some senders
 /// never let a queue stand (BBR). They have twice in flight what the path holds, so a delay that doubles does no harm.
@@ -35,6 +37,8 @@ pub(crate) struct Line {
     pub settled: bool,
     /// Round trip, µs.
     pub round_trip_us: u64,
+    /// To be used only while the others do not suffice.
+    pub overflow: bool,
     /// Relative one-way delay, microseconds: differences between paths mean something.
     pub delay_us: Option<i64>,
 }
@@ -155,7 +159,11 @@ impl Stripes {
             return changed;
         }
         self.judge(lines, now);
-        if self.standing >= STRIPE_JOIN || self.is_busy_and_flat(lines) {
+        let patience = match self.next(lines) {
+            Some(next) if next.overflow => STRIPE_JOIN_OVERFLOW,
+            _ => STRIPE_JOIN,
+        };
+        if self.standing >= patience || self.is_busy_and_flat(lines) {
             (self.standing, self.busy) = (0, 0);
             self.join(lines, now);
             return changed;
@@ -170,11 +178,16 @@ impl Stripes {
 
     /// By how much the next path that could join is later than the set, µs; `None`: there is none, or its delay is not known.
     pub(crate) fn next_is_later(&self, lines: &[Line]) -> Option<u64> {
-        let next = lines
-            .iter()
-            .find(|line| !self.members.contains(&line.path) && !self.is_useless(line.path))?;
+        let next = self.next(lines)?;
         let slowest = self.of(lines).filter_map(|line| line.delay_us).max()?;
         Some((next.delay_us? - slowest).max(0) as u64)
+    }
+
+    /// The next path that could join.
+    fn next<'a>(&self, lines: &'a [Line]) -> Option<&'a Line> {
+        let outside = |line: &&Line| !self.members.contains(&line.path);
+        let mut lines = lines.iter().filter(outside);
+        lines.find(|line| !self.is_useless(line.path))
     }
 
     /// Ends a window.
@@ -284,6 +297,7 @@ mod tests {
             bandwidth: megabits * 125_000,
             settled: true,
             round_trip_us: delay_ms as u64 * 2000,
+            overflow: false,
             delay_us: Some(delay_ms * 1000 - 77_000),
         }
     }

@@ -162,6 +162,8 @@ impl Host {
                 .map(|(id, &role)| NodeUplink {
                     name: format!("line{id}"),
                     role,
+                    rate_limit: None,
+                    budget: None,
                 })
                 .collect(),
             vnet: true,

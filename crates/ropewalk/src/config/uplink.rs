@@ -89,10 +89,6 @@ pub(super) fn uplink(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_
         rate_limit: section.read(diagnostics, "rate-limit", value::rate),
         budget: section.read(diagnostics, "budget", value::budget),
     };
-    section.not_yet(diagnostics, &["rate-limit", "budget"]);
-    if uplink.overflow {
-        section.not_yet(diagnostics, &["overflow"]);
-    }
     check(section, diagnostics, &uplink);
     uplink
 }

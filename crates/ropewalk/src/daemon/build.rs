@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use node::{
-    Mac, Mode, Node, NodeAddresses, NodeConfig, NodePeer, NodePort, NodeUplink, PortVlans,
-    PresharedKey, PrivateKey, PublicKey, Role, RoleCode, VlanId, VlanSet,
+    BudgetPeriod, Mac, Mode, Node, NodeAddresses, NodeBudget, NodeConfig, NodePeer, NodePort,
+    NodeUplink, PortVlans, PresharedKey, PrivateKey, PublicKey, Role, RoleCode, VlanId, VlanSet,
 };
 
 use crate::{
@@ -48,6 +48,15 @@ fn uplink(uplink: &config::UplinkConfig) -> NodeUplink {
             role,
             overflow: uplink.overflow,
         },
+        rate_limit: uplink.rate_limit,
+        budget: uplink.budget.map(|budget| NodeBudget {
+            bytes: budget.bytes,
+            period: match budget.period {
+                config::BudgetPeriod::Hour => BudgetPeriod::Hour,
+                config::BudgetPeriod::Day => BudgetPeriod::Day,
+                config::BudgetPeriod::Month => BudgetPeriod::Month,
+            },
+        }),
     }
 }
 

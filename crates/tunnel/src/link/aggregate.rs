@@ -142,7 +142,9 @@ impl Link {
             return;
         };
         let set = self.scheduler.set();
-        if set.len() > 1 {
+        let limited = |&path: &usize| self.paths[path].pacing.is_limited();
+        let ways = set.len() + self.scheduler.overflow().len();
+        if ways > 1 || set.iter().any(limited) {
             aggregate.spread = Some(now);
         }
         let paths = &self.paths;
@@ -170,8 +172,9 @@ impl Link {
             return;
         };
         let mut lines = [Line::default(); crate::params::MAX_PATHS];
-        let set = self.scheduler.set();
-        for (line, &path) in lines.iter_mut().zip(set) {
+        let (set, overflow) = (self.scheduler.set(), self.scheduler.overflow());
+        let count = set.len() + overflow.len();
+        for (at, (line, &path)) in lines.iter_mut().zip(set.iter().chain(overflow)).enumerate() {
             let pacing = &self.paths[path].pacing;
             *line = Line {
                 path,
@@ -179,9 +182,10 @@ impl Link {
                 settled: !pacing.is_startup(),
                 round_trip_us: self.paths[path].round_trip().as_micros() as u64,
                 delay_us: relative_delay(&self.paths, path),
+                overflow: at >= set.len(),
             };
         }
-        let lines = &lines[..set.len()];
+        let lines = &lines[..count];
         if aggregate.stripes.update(lines, now) {
             self.status.changed(now);
         }

@@ -40,6 +40,8 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LocalUplinks {
     pub roles: Vec<RoleCode>,
+    /// Bits per second.
+    pub rate_limits: Vec<Option<u64>>,
     /// Largest UDP payload of each uplink's device towards IPv4 and IPv6 addresses.
     pub limits: Vec<(u16, u16)>,
 }
@@ -166,6 +168,12 @@ impl Link {
         );
         let overhead = if arrival.remote.is_ipv4() { 28 } else { 48 };
         path.pacing.set_overhead(overhead);
+        let rate_limit = context
+            .uplinks
+            .rate_limits
+            .get(usize::from(arrival.uplink.0));
+        path.pacing
+            .set_ceiling(rate_limit.copied().flatten().map(|bits| bits / 8));
         path.local = arrival.local;
         path.local_role = context.uplinks.role(arrival.uplink);
         path.mtu.set_limit(

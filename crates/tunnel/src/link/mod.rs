@@ -310,6 +310,7 @@ impl Link {
                 usable: path.usable() || none && path.is_last_resort(),
                 held: path.live.hold_until().is_some_and(|until| until > now),
                 role: path.role(),
+                overflow: path.local_role.overflow || path.remote_role.overflow,
                 cost: cost(
                     path.estimator.round_trip(),
                     path.estimator.jitter(),
@@ -355,6 +356,7 @@ impl Link {
         usable
             .then(|| self.scheduler.excluded(path).or(useless))
             .flatten()
+            .filter(|_| !self.carries(path) || useless.is_some())
             .map(Excluded::as_str)
     }
 
@@ -372,12 +374,14 @@ impl Link {
 
     /// Whether we send data on `path`.
     pub(crate) fn carries(&self, path: usize) -> bool {
-        self.scheduler.carries(path)
+        let helps =
+            |aggregate: &Box<aggregate::Aggregate>| aggregate.stripes.members().contains(&path);
+        self.scheduler.carries(path) || self.aggregate.as_ref().is_some_and(helps)
     }
 
     fn carrying(&self) -> u32 {
         (0..self.paths.len())
-            .filter(|&path| self.scheduler.carries(path))
+            .filter(|&path| self.carries(path))
             .fold(0, |set, path| set | 1 << path)
     }
 

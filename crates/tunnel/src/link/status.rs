@@ -62,7 +62,7 @@ impl Link {
                 PathStatus {
                     path: path.id,
                     state: Self::wire_state(path),
-                    active: self.scheduler.carries(at),
+                    active: self.carries(at),
                     admin: path.admin,
                     admin_version: path.admin_version,
                 }

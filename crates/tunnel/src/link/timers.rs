@@ -262,7 +262,7 @@ impl Link {
 
     fn probe_interval_up(&self, at: usize, now: Instant) -> Option<Cadence> {
         let path = &self.paths[at];
-        let standby = path.role() == Role::Metered && !self.scheduler.carries(at);
+        let standby = path.role() == Role::Metered && !self.carries(at);
         let alert = || {
             let better = self
                 .paths

@@ -63,6 +63,8 @@ pub enum Mode {
 pub struct UplinkConfig {
     /// Its role and whether it takes overflow.
     pub role: RoleCode,
+    /// What it sends to this peer at most, bits per second of IP packets. In [`Mode::Aggregate`].
+    pub rate_limit: Option<u64>,
 }
 
 /// An address at which the peer may be.
@@ -174,6 +176,11 @@ impl Peer {
         let count = config.uplinks.len();
         let uplinks = LocalUplinks {
             roles: config.uplinks.iter().map(|uplink| uplink.role).collect(),
+            rate_limits: config
+                .uplinks
+                .iter()
+                .map(|uplink| uplink.rate_limit)
+                .collect(),
             limits: vec![(1472, 1452); count],
         };
         Self {

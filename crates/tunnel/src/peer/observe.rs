@@ -115,6 +115,20 @@ impl Peer {
         }
     }
 
+    /// Bytes that its paths over `uplink` carried in this session, both directions, all headers counted.
+    #[must_use]
+    pub fn carried(&self, uplink: crate::UplinkId) -> u64 {
+        let paths = self.link.iter().flat_map(|link| &link.paths);
+        let of = |path: &crate::path::Path| {
+            let headers = if path.remote.is_ipv4() { 28 } else { 48 };
+            let traffic = &path.traffic;
+            traffic.tx_bytes
+                + traffic.rx_bytes
+                + headers * (traffic.tx_datagrams + traffic.rx_datagrams)
+        };
+        paths.filter(|path| path.uplink == uplink).map(of).sum()
+    }
+
     /// Bytes of memory that grow with this peer's traffic.
     #[must_use]
     pub fn memory(&self) -> usize {
