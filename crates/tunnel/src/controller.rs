@@ -308,7 +308,7 @@ impl Controller {
             return;
         }
         let interval = self.delivery.interval();
-        if self.is_full(rate) {
+        if self.is_full(rate, interval) {
             self.bandwidth.follow(rate, 2 * interval, now);
         } else if self.delivery.stood_for(interval) > QUEUE_SOME + self.allowance() {
             let constant = (4 * interval).max(3 * self.round());
@@ -333,7 +333,7 @@ impl Controller {
 
     /// What the line carries, bytes/s of IP packets.
     pub(crate) fn bandwidth(&self) -> u64 {
-        (self.bandwidth.get() as f64 / (1.0 - self.losses.usual())) as u64
+        (self.bandwidth.get() as f64 / (1.0 - self.losses.made_up_for())) as u64
     }
 
     /// Whether the line's rate is still being looked for.
@@ -407,8 +407,7 @@ impl Controller {
     fn set_pace(&mut self) {
         let rate = self.bandwidth();
         self.delivery.set_datagram_time(self.datagram_time());
-        let paced = rate < UNPACED;
-        self.pacer
-            .set_rate(paced.then(|| (rate as f64 * self.gain) as u64));
+        let pace = (rate as f64 * self.gain) as u64;
+        self.pacer.set_rate((rate < UNPACED).then_some(pace));
     }
 }

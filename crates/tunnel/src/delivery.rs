@@ -61,6 +61,8 @@ pub(crate) struct Rate {
     pub left: u64,
     /// Bytes per second that were sent, those that were lost included.
     pub sent: u64,
+    /// Relative delay at the beginning, µs.
+    delay: i64,
 }
 
 impl Rate {
@@ -81,6 +83,7 @@ struct Totals {
 struct Point {
     sent: i64,
     arrived: i64,
+    delay: i64,
     totals: Totals,
 }
 
@@ -141,6 +144,7 @@ impl Delivery {
         self.rate(Point {
             sent,
             arrived,
+            delay: self.latest,
             totals: self.totals,
         })
     }
@@ -243,6 +247,11 @@ impl Delivery {
         (least.unwrap_or(self.latest) - self.floor()).max(0)
     }
 
+    /// The queue when a rate began, µs.
+    pub(crate) fn before(&self, rate: &Rate) -> i64 {
+        rate.delay - self.floor()
+    }
+
     /// The present queue: the smoothed delay above the base, µs.
     pub(crate) fn present(&self) -> i64 {
         (self.smoothed - self.floor()).max(0)
@@ -279,6 +288,7 @@ fn between(start: &Point, end: &Point) -> Rate {
         arrived: per_second(bytes, arriving),
         left: per_second(bytes, sending),
         sent: per_second(sent, sending),
+        delay: start.delay,
     }
 }
 
@@ -313,5 +323,72 @@ impl Jitter {
 
     fn micros(&self) -> i64 {
         self.mean / 16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[allow(clippy::disallowed_methods)] // only differences to it are used
+    fn epoch() -> Instant {
+        Instant::now()
+    }
+
+    fn arrivals(arrival_us: u32, sent_at: Instant) -> Arrivals {
+        Arrivals {
+            bytes: 5_000,
+            acked: 5,
+            lost: 0,
+            arrival_us,
+            sent_at: Some(sent_at),
+        }
+    }
+
+    /// Sends 5 kB every `sent` µs and lets them arrive every `arrived` µs, on a clock that wraps on the way.
+    fn steady(sent: u64, arrived: u32) -> (Delivery, Option<Rate>) {
+        let start = epoch();
+        let mut delivery = Delivery::new(start);
+        let mut rate = None;
+        for n in 0..100u32 {
+            let at = start + Duration::from_micros(sent * u64::from(n));
+            let clock = (u32::MAX - 200_000).wrapping_add(n * arrived);
+            rate = delivery.on_arrivals(&arrivals(clock, at)).or(rate);
+        }
+        (delivery, rate)
+    }
+
+    #[test]
+    fn rates_are_those_of_both_ends_across_a_wrap_of_the_clock() {
+        let (delivery, rate) = steady(5_000, 10_000);
+        let rate = rate.expect("enough was sent");
+        assert_eq!((rate.arrived, rate.left), (500_000, 1_000_000));
+        assert_eq!(rate.delivered(), 500_000);
+        let (queue, expected) = (delivery.standing(), 99 * 5_000);
+        assert!(
+            (expected - 60_000..=expected).contains(&queue),
+            "{queue} µs"
+        );
+        assert!(delivery.jitter() < 100, "a growing queue is no jitter");
+    }
+
+    #[test]
+    fn what_bunches_on_arrival_was_not_faster_than_it_was_sent() {
+        let (_, rate) = steady(10_000, 5_000);
+        assert_eq!(rate.expect("enough was sent").delivered(), 500_000);
+    }
+
+    #[test]
+    fn delays_of_two_paths_compare_whatever_the_clocks_say() {
+        let start = epoch();
+        let delay = |arrival_us| {
+            let mut delivery = Delivery::new(start);
+            delivery.on_arrivals(&arrivals(arrival_us, start));
+            delivery.delay().expect("one was seen")
+        };
+        let (near, far) = (delay(u32::MAX - 5), delay(994));
+        assert_eq!((far.beyond(near), near.beyond(far)), (1_000, -1_000));
     }
 }

@@ -48,3 +48,21 @@ impl<const N: usize> Minima<N> {
             .filter(|&least| least != NONE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_counts_for_as_long_as_the_window() {
+        let mut minima = Minima::<4>::new(10);
+        assert_eq!(minima.least(40), None);
+        minima.add(3, 5);
+        minima.add(7, 25);
+        assert_eq!((minima.least(10), minima.least(20)), (Some(7), Some(3)));
+        minima.add(9, 45);
+        assert_eq!(minima.least(40), Some(7));
+        minima.add(8, 1_000);
+        assert_eq!(minima.least(i64::MAX), Some(8));
+    }
+}

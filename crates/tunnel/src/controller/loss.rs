@@ -5,7 +5,7 @@ const ENOUGH: u32 = 48;
 /// Shares remembered for the usual one.
 const REMEMBERED: usize = 4;
 /// Losing this much more than usual means overload.
-const BEYOND: f64 = 0.06;
+const BEYOND: f64 = 0.05;
 /// The most that is made up for by sending more.
 const MOST_MADE_UP: f64 = 0.04;
 
@@ -41,8 +41,9 @@ impl Losses {
         overload
     }
 
-    /// The share that is lost whatever the rate, as far as it is made up for.
-    pub(super) fn usual(&self) -> f64 {
-        self.usual.min(MOST_MADE_UP)
+    /// The share that is lost whatever the rate, as far as it is made up for: if it is too much for chance, sending more is
+    /// likely to make it worse.
+    pub(super) fn made_up_for(&self) -> f64 {
+        self.usual.min(2.0 * MOST_MADE_UP - self.usual).max(0.0)
     }
 }

@@ -65,38 +65,38 @@ impl Controller {
         jitter.max(self.drain.tolerance)
     }
 
-    /// Whether a queue stood for all of a rate, so that it is the line's: if as much was sent as it is thought to carry, or
-    /// if the queue was seen to grow or to shrink, so that it is one.
-    pub(super) fn is_full(&self, rate: &Rate) -> bool {
+    /// Whether a queue stood for all of a rate taken over some µs, and the line was the limit: if as much was sent as it is
+    /// thought to carry, or if the queue was seen to grow or to shrink, so that it is one.
+    pub(super) fn is_full(&self, rate: &Rate, over: i64) -> bool {
         let bound = QUEUE_FULL.max(self.queue_fine()) + self.allowance();
-        if self.delivery.stood_for(self.delivery.interval()) <= bound {
-            return false;
-        }
-        let part = 0.93 - self.delivery.noise(self.delivery.interval());
+        let stood = self
+            .delivery
+            .stood_for(over)
+            .min(self.delivery.before(rate));
         let (arrived, left) = (rate.arrived as f64, rate.left as f64);
-        let changes = arrived < part * left || left < part * arrived;
-        changes || rate.sent as f64 >= 0.95 * self.bandwidth.get() as f64
+        let part = self.clearly_less(over);
+        let moves = arrived < part * left || left < part * arrived;
+        let offered = rate.sent as f64 >= 0.95 * self.bandwidth.get() as f64;
+        stood > bound && self.delivery.knows_jitter() && (moves || offered)
     }
 
-    /// The same over half the time, for a line that became much slower.
+    /// A rate over some µs that is less than this part of another differs from it by more than chance.
+    fn clearly_less(&self, over: i64) -> f64 {
+        0.93 - self.delivery.noise(over)
+    }
+
+    /// Takes less for what the line carries, when that is plain within half an interval.
     fn lower_if_full(&mut self) -> bool {
-        let bound = QUEUE_FULL.max(self.queue_fine()) + self.allowance();
-        if self.delivery.standing() <= bound || !self.delivery.knows_jitter() {
-            return false;
-        }
+        let half = self.delivery.interval() / 2;
         let Some(rate) = self.delivery.short_rate() else {
             return false;
         };
-        let estimate = self.bandwidth.get() as f64;
-        let part = 0.93 - self.delivery.noise(self.delivery.interval() / 2);
-        let (arrived, left) = (rate.arrived as f64, rate.left as f64);
-        let changes = arrived < part * left || left < part * arrived;
-        let telling = changes || rate.sent as f64 >= 0.95 * estimate;
-        let less = arrived < part * estimate;
-        if telling && less {
+        let limit = self.clearly_less(half) * self.bandwidth.get() as f64;
+        let lower = (rate.arrived as f64) < limit && self.is_full(&rate, half);
+        if lower {
             self.bandwidth.lower(rate.arrived);
         }
-        telling && less
+        lower
     }
 
     fn grow(&mut self, seen: i64, in_flight: u64, now: i64) {
@@ -244,10 +244,10 @@ impl Controller {
     pub(super) fn on_overload(&mut self, in_flight: u64, now: i64) {
         self.answered = now;
         self.probe.pause = (2 * self.probe.pause).min(PROBE_PAUSE_MAX);
-        if let Some(rate) = self.delivery.short_rate() {
-            if rate.sent as f64 >= 0.95 * self.bandwidth.get() as f64 {
-                self.bandwidth.lower(rate.delivered());
-            }
+        let least = 0.95 * self.bandwidth.get() as f64;
+        let rate = self.delivery.short_rate();
+        if let Some(rate) = rate.filter(|rate| rate.sent as f64 >= least) {
+            self.bandwidth.lower(rate.delivered());
         }
         match self.phase {
             Phase::Startup => self.begin_drain(self.excess(in_flight), now),

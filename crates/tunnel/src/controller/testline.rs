@@ -1,9 +1,11 @@
 //! A line in virtual time, with a receiver that acknowledges as the real one does, for tests of the controller.
 
+mod measure;
+
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    ops::{Range, RangeInclusive},
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
@@ -65,8 +67,8 @@ impl Line {
     }
 }
 
-/// When a sender has data, ms.
-pub(super) type Demand = Vec<Range<u64>>;
+/// From when to when a sender has data, ms.
+pub(super) type Demand = Vec<(u64, u64)>;
 
 #[derive(Debug)]
 enum Event {
@@ -93,7 +95,6 @@ pub(super) struct Tick {
     pub offered: Vec<u64>,
     /// Estimates, Mbit/s.
     pub estimate: Vec<f64>,
-    pub note: String,
 }
 
 /// SplitMix64.
@@ -190,9 +191,9 @@ impl World {
                 carried: 0,
                 offered: 0,
             });
-            for range in demand {
-                world.push(range.start * MS, Event::Demand(at, true));
-                world.push(range.end * MS, Event::Demand(at, false));
+            for (from, to) in demand {
+                world.push(from * MS, Event::Demand(at, true));
+                world.push(to * MS, Event::Demand(at, false));
             }
         }
         world.push(MS, Event::Tick);
@@ -429,78 +430,8 @@ impl World {
             tick.offered.push(std::mem::take(&mut flow.offered));
             let c = &flow.controller;
             tick.estimate.push(c.bandwidth() as f64 * 8e-6);
-            if std::env::var_os("SHOW").is_some() {
-                tick.note = format!(
-                    "{:?} g{:.2} st{} pr{} j{} if{} w{} tol{} iv{} us{:.3} pause{}",
-                    c.phase,
-                    c.gain,
-                    c.delivery.standing(),
-                    c.delivery.present(),
-                    c.delivery.jitter(),
-                    flow.in_flight.bytes(),
-                    c.window(),
-                    c.drain.tolerance,
-                    c.delivery.interval(),
-                    c.losses.usual(),
-                    c.probe.pause,
-                );
-            }
         }
         self.ticks.push(tick);
         self.push(self.now + MS, Event::Tick);
-    }
-
-    /// What the line carried of what it could have, over some ms; all senders.
-    pub(super) fn used(&self, over: Range<u64>) -> f64 {
-        let ticks = &self.ticks[over.start as usize..over.end as usize];
-        let carried: u64 = ticks.iter().flat_map(|tick| &tick.carried).sum();
-        let capacity: f64 = ticks.iter().map(|tick| tick.capacity * 1000.0).sum();
-        carried as f64 / capacity
-    }
-
-    /// What a sender offered, Mbit/s.
-    pub(super) fn offered(&self, flow: usize, over: Range<u64>) -> f64 {
-        let ticks = &self.ticks[over.start as usize..over.end as usize];
-        let offered: u64 = ticks.iter().map(|tick| tick.offered[flow]).sum();
-        offered as f64 / ticks.len() as f64 / 1000.0
-    }
-
-    /// The same that the line carried.
-    pub(super) fn carried(&self, flow: usize, over: Range<u64>) -> f64 {
-        let ticks = &self.ticks[over.start as usize..over.end as usize];
-        let carried: u64 = ticks.iter().map(|tick| tick.carried[flow]).sum();
-        carried as f64 / ticks.len() as f64 / 1000.0
-    }
-
-    /// A quantile of the queue, ms.
-    pub(super) fn queue(&self, quantile: f64, over: Range<u64>) -> f64 {
-        let ticks = &self.ticks[over.start as usize..over.end as usize];
-        let mut queues: Vec<f64> = ticks.iter().map(|tick| tick.queue).collect();
-        queues.sort_by(f64::total_cmp);
-        queues[((queues.len() - 1) as f64 * quantile) as usize]
-    }
-
-    /// The first ms from which on the line is used by so much over `over` ms.
-    pub(super) fn full_from(&self, share: f64, from: u64, over: u64) -> Option<u64> {
-        (from..(self.ticks.len() as u64).saturating_sub(over))
-            .find(|&at| self.used(at..at + over) >= share)
-    }
-
-    pub(super) fn show(&self, every: usize) {
-        for (at, ticks) in self.ticks.chunks(every).enumerate() {
-            let n = ticks.len() as f64;
-            let carried: u64 = ticks.iter().flat_map(|tick| &tick.carried).sum();
-            let offered: u64 = ticks.iter().flat_map(|tick| &tick.offered).sum();
-            let last = ticks.last().expect("chunks are not empty");
-            println!(
-                "{:6} carried {:7.2} offered {:7.2} queue {:6.2} estimates {:.2?} {}",
-                at * every,
-                carried as f64 / n / 1000.0,
-                offered as f64 / n / 1000.0,
-                last.queue,
-                last.estimate,
-                last.note
-            );
-        }
     }
 }
