@@ -95,7 +95,7 @@ pub(crate) struct AckOutcome {
 #[derive(Debug)]
 pub(crate) struct Lost<'a> {
     pub swallowed: &'a mut Vec<(u16, Carried)>,
-    pub ordered: &'a mut Vec<Carried>,
+    pub parts: &'a mut Vec<Carried>,
 }
 
 /// The datagrams of one path in flight. Numbers are dense, so all lookups are by index.
@@ -175,7 +175,7 @@ impl InFlight {
     /// Takes in the ranges of one ACK (descending); `round_trip` bounds how long a reordered datagram may stay out.
     ///
     /// What lost datagrams above `big` bytes carried goes to `lost.swallowed`, with their size: a black hole may have taken
-    /// them. Parts of ordered records go to `lost.ordered`.
+    /// them. All of it goes to `lost.parts`.
     pub(crate) fn acknowledge(
         &mut self,
         ranges: impl Iterator<Item = RangeInclusive<u64>>,
@@ -270,17 +270,47 @@ impl InFlight {
                     };
                     if sent.size > big {
                         outcome.big_lost.push(sent.size);
-                        lost.swallowed.extend(
-                            parts()
-                                .filter(|part| part.ordered.is_none())
-                                .map(|part| (sent.size, part)),
-                        );
+                        lost.swallowed.extend(parts().map(|part| (sent.size, part)));
                     }
-                    let ordered = parts().filter(|part| part.ordered.is_some());
-                    lost.ordered.extend(ordered);
+                    lost.parts.extend(parts());
                 }
             }
         }
+    }
+
+    /// Hands out, once, what datagrams carried that were sent `patience` ago or earlier, while later ones have arrived. They
+    /// stay in flight: their acknowledgement may still come.
+    pub(crate) fn take_late(&mut self, patience: Duration, now: Instant, out: &mut Vec<Carried>) {
+        let Some(largest) = self.largest_acked else {
+            return;
+        };
+        let mut at = 0;
+        for (index, sent) in self.sent.iter().enumerate() {
+            if self.first + index as u64 >= largest || sent.at + patience > now {
+                break;
+            }
+            let parts = at..at + usize::from(sent.carried);
+            at = parts.end;
+            if sent.outstanding {
+                let carries = |part: &&Carried| part.len > 0;
+                out.extend(self.carried.range(parts.clone()).filter(carries));
+                self.carried.range_mut(parts).for_each(|part| part.len = 0);
+            }
+        }
+    }
+
+    /// When [`Self::take_late`] will have something to hand out.
+    pub(crate) fn next_late(&self, patience: Duration) -> Option<Instant> {
+        let largest = self.largest_acked?;
+        let (mut at, overtaken) = (0, largest.saturating_sub(self.first) as usize);
+        for sent in self.sent.iter().take(overtaken) {
+            let mut parts = self.carried.range(at..at + usize::from(sent.carried));
+            at += usize::from(sent.carried);
+            if sent.outstanding && parts.any(|part| part.len > 0) {
+                return Some(sent.at + patience);
+            }
+        }
+        None
     }
 
     /// Appends the record parts of all ordinary datagrams in flight to `out`, oldest first. They stay in flight, since their
@@ -362,7 +392,7 @@ mod tests {
     fn acked(flight: &mut InFlight, range: RangeInclusive<u64>) -> AckOutcome {
         let mut lost = Lost {
             swallowed: &mut Vec::new(),
-            ordered: &mut Vec::new(),
+            parts: &mut Vec::new(),
         };
         flight.acknowledge(
             [range].into_iter(),

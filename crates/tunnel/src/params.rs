@@ -143,6 +143,8 @@ pub const STRIPE_LEAVE: u32 = 80;
 pub const STRIPE_LINGER: Duration = ms(30_000);
 /// How long after its last ordered record a flow is kept in order: longer than any record is held.
 pub const ORDER_LINGER: Duration = ms(600);
+/// The last bulk datagram of a path is asked for after so long without another.
+pub const TAIL_PROBE: Duration = ms(4);
 /// Parts of records that wait to be sent again.
 pub const MAX_AGAIN: usize = 4096;
 

@@ -100,6 +100,10 @@ pub(crate) struct Path {
     pub traffic: Traffic,
     pub last_eliciting: Instant,
     pub last_arrival: Instant,
+    /// When the last datagram that asks for an acknowledgement was sent, if it carried bulk.
+    pub tail: Option<Instant>,
+    /// When an ordered record last came by it.
+    pub ordered_at: Option<Instant>,
     /// The last answer came back on the path itself.
     pub answered_here: bool,
     pub last_probe: Instant,
@@ -143,6 +147,8 @@ impl Path {
             traffic: Traffic::default(),
             last_eliciting: now,
             last_arrival: now,
+            tail: None,
+            ordered_at: None,
             answered_here: true,
             last_probe: now,
             swallowed: Vec::new(),
@@ -416,6 +422,8 @@ impl Path {
             self.times
                 .push(number, sending.now, self.estimator.round_trip());
             self.last_eliciting = sending.now;
+            let bulk = carried.iter().any(|part| part.ordered.is_some());
+            self.tail = bulk.then_some(sending.now);
         }
         self.flight
             .push(sending.now, size, purpose, carried, status);

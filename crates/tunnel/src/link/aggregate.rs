@@ -12,7 +12,9 @@ use crate::{
     egress::Egress,
     flows::Flows,
     inflight::{COPY, Carried},
-    params::{MAX_AGAIN, MAX_REINJECTIONS, ORDER_LINGER, REINJECT_WITHIN, STRIPE_LINGER},
+    params::{
+        MAX_AGAIN, MAX_REINJECTIONS, ORDER_LINGER, REINJECT_WITHIN, STRIPE_LINGER, TAIL_PROBE,
+    },
     path::Path,
     queue::QueueCounters,
     record::Record,
@@ -296,9 +298,49 @@ impl Link {
         }
     }
 
-    /// Parts of ordered records are lost, or on a path that cannot be trusted with them.
+    /// When something that was overtaken is to be sent again, or the last bulk datagram of a path to be asked for.
+    pub(super) fn next_late(&self, now: Instant) -> Option<Instant> {
+        if !self.is_spreading(now) {
+            return None;
+        }
+        let paths = self.paths.iter().filter(|path| path.usable());
+        paths
+            .flat_map(|path| {
+                [
+                    path.flight.next_late(path.loss_delay()),
+                    path.tail_probe_at(),
+                ]
+            })
+            .flatten()
+            .min()
+    }
+
+    /// Sends again what was overtaken, and asks for the last bulk datagram of a path that has fallen silent: were it lost,
+    /// nothing would show it until more is sent.
+    pub(super) fn heed_late(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        if !self.is_spreading(now) {
+            return;
+        }
+        let mut parts = std::mem::take(&mut self.scratch);
+        parts.clear();
+        for at in 0..self.paths.len() {
+            let path = &mut self.paths[at];
+            let delay = path.loss_delay();
+            path.flight.take_late(delay, now, &mut parts);
+            if path.tail_probe_at().is_some_and(|due| due <= now) && path.usable() {
+                self.probe(at, false, context);
+            }
+        }
+        self.queue_again(&mut parts, context);
+        self.scratch = parts;
+    }
+
+    /// Parts of records are lost, or on a path that cannot be trusted with them: they wait for their turn.
     pub(super) fn queue_again(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
-        let Some(aggregate) = &mut self.aggregate else {
+        let now = context.now;
+        let spreading = |aggregate: &&mut Box<Aggregate>| aggregate.is_spreading(now);
+        let Some(aggregate) = self.aggregate.as_mut().filter(spreading) else {
             return;
         };
         parts.sort_unstable_by_key(|part| (part.record, part.offset));
@@ -490,6 +532,16 @@ fn relative_delay(paths: &[Path], path: usize) -> Option<i64> {
 }
 
 impl Path {
+    /// How long after it was sent a datagram is missed that later ones have overtaken (RFC 9002 §6.1.2).
+    fn loss_delay(&self) -> Duration {
+        self.round_trip() * 9 / 8 + Duration::from_millis(1)
+    }
+
+    /// When the last bulk datagram, if nothing followed it, is to be asked for.
+    fn tail_probe_at(&self) -> Option<Instant> {
+        self.tail.map(|sent| sent + TAIL_PROBE)
+    }
+
     /// Whether bulk may go on it now.
     fn is_open(&self, now: Instant) -> bool {
         self.pacing.is_open(self.flight.bytes(), now)

@@ -139,11 +139,11 @@ impl Link {
         let path = &mut self.paths[at];
         let delay = Duration::from_micros(u64::from(ack.delay_us));
         let patience = path.round_trip();
-        let mut ordered = std::mem::take(&mut self.scratch);
-        ordered.clear();
+        let mut parts = std::mem::take(&mut self.scratch);
+        parts.clear();
         let mut lost = Lost {
             swallowed: &mut path.swallowed,
-            ordered: &mut ordered,
+            parts: &mut parts,
         };
         let result = path
             .flight
@@ -181,8 +181,8 @@ impl Link {
             self.on_answer(at, now, context);
         }
         self.on_stripe_arrived(at, result.newest_sent_at);
-        self.queue_again(&mut ordered, context);
-        self.scratch = ordered;
+        self.queue_again(&mut parts, context);
+        self.scratch = parts;
         self.check_black_hole(at, context);
         self.forget_settled(now);
     }

@@ -39,6 +39,8 @@ pub(crate) use changes::UplinkChange;
 pub(crate) use control::Opened;
 pub(crate) use join::{Asked, LocalUplinks};
 
+/// A gap in the numbers of a path counts for the order of records if some came by it within this time.
+const ORDERED_LATELY: Duration = Duration::from_secs(1);
 /// A dead path that is heard is probed at most this often because of it.
 const WAKE_SPACING: Duration = Duration::from_millis(50);
 
@@ -108,8 +110,6 @@ pub(crate) struct Link {
     playout: Playout,
     /// Reused: incomplete records whose time came while another was taken in.
     unsettled: Vec<u64>,
-    /// Datagrams before the one at hand are missing on its path.
-    gap: bool,
     next_record: u64,
     max_frame: u32,
     takes_vnet: bool,
@@ -169,7 +169,6 @@ impl Link {
             ),
             playout: Playout::new(),
             unsettled: Vec::new(),
-            gap: false,
             next_record: 0,
             max_frame: config.max_frame_out,
             takes_vnet: config.vnet,
@@ -482,7 +481,11 @@ impl Link {
         }
         path.traffic.rx_bytes += size as u64;
         path.traffic.rx_datagrams += 1;
-        self.gap = path.acks.on_datagram(number, size, context.now);
+        let gap = path.acks.on_datagram(number, size, context.now);
+        let lately = |at| context.now.saturating_duration_since(at) < ORDERED_LATELY;
+        if gap && path.ordered_at.is_some_and(lately) {
+            self.playout.on_gap(context.now);
+        }
         path.last_arrival = context.now;
         // A dead path on which something arrives may be alive again.
         let wakes = path.live.state() == State::Down

@@ -47,11 +47,11 @@ impl Link {
         deliver: Deliver<'_>,
         now: Instant,
     ) -> Result<(), Refused> {
-        if piece.order.is_some() && std::mem::take(&mut self.gap) {
-            self.playout.on_gap(now);
-        }
         if let Some(order) = piece.order.filter(|order| !order.again) {
             self.playout.on_piece(order, now);
+            if let Some(at) = self.by_id(path) {
+                self.paths[at].ordered_at = Some(now);
+            }
         }
         let Self {
             assembly,

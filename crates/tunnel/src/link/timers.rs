@@ -65,7 +65,7 @@ impl Link {
     pub(crate) fn next_timeout(&self, now: Instant) -> Option<Instant> {
         (0..self.paths.len())
             .flat_map(|at| self.path_timeouts(at, now))
-            .chain([self.next_pump(now), self.playout.due()])
+            .chain([self.next_pump(now), self.next_late(now), self.playout.due()])
             .chain([self.status.due().filter(|_| {
                 self.answers() || self.paths.iter().any(|path| path.tells_of_order(now))
             })])
@@ -109,6 +109,7 @@ impl Link {
             }
             self.search_mtu(at, context);
         }
+        self.heed_late(context);
         let held = self.ranked..=context.now;
         if self.paths.iter().any(|path| {
             path.live
