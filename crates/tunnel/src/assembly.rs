@@ -183,6 +183,21 @@ impl Assembly {
             + self.delivered.capacity() * size_of::<u64>()
     }
 
+    /// The first number from `next` on that is not delivered, or handed out to be, as far as is remembered.
+    pub(crate) fn next_missing(&self, next: u64) -> u64 {
+        let Some(highest) = self.highest else {
+            return next;
+        };
+        let mut next = next.max((highest + 1).saturating_sub(RECORD_WINDOW));
+        while next <= highest && {
+            let (word, bit) = place(next);
+            self.delivered[word] & bit != 0
+        } {
+            next += 1;
+        }
+        next
+    }
+
     fn check(&self, number: u64) -> Result<(), Refused> {
         let Some(highest) = self.highest else {
             return Ok(());

@@ -213,6 +213,20 @@ impl Playout {
         }
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Releases records below `next`, whatever their time: nothing that goes before them is missing.
+    pub(crate) fn release_below(&mut self, next: u64, release: Release<'_>) {
+        while let Some(Reverse(first)) = self.waiting.peek()
+            && first.number < next
+        {
+            self.release_first(release);
+        }
+    }
+
     /// How long a record that came by the fastest path is held.
     pub(crate) fn delay(&self) -> Duration {
         let beyond = self

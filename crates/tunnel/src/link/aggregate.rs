@@ -245,7 +245,8 @@ impl Link {
             let Some(path) = self.open_stripe(now) else {
                 break;
             };
-            if !self.send_again(path, context) && !self.send_bite(path, context) {
+            let again = self.quickest_arrival(now) == Some(path) && self.send_again(path, context);
+            if !again && !self.send_bite(path, context) {
                 break;
             }
         }
@@ -271,7 +272,7 @@ impl Link {
         members
             .map(|&path| &self.paths[path])
             // One that is full opens with an acknowledgement.
-            .filter(|path| path.pacing.next_open() > now || path.is_open(now))
+            .filter(|path| path.has_room(now))
             .map(|path| path.pacing.next_open())
             .min()
     }
@@ -368,6 +369,23 @@ impl Link {
         members
             .filter(|&path| self.paths[path].is_open(now))
             .min_by_key(|&path| relative_delay(&self.paths, path).unwrap_or(i64::MAX))
+    }
+
+    /// Of the same, the one by which something small arrives first, be it that it has to wait for its turn.
+    fn quickest_arrival(&self, now: Instant) -> Option<usize> {
+        let aggregate = self.aggregate.as_ref()?;
+        let members = aggregate.stripes.members().iter().copied();
+        members
+            .filter(|&path| self.paths[path].has_room(now))
+            .min_by_key(|&path| {
+                let pacing = &self.paths[path].pacing;
+                let wait = pacing
+                    .next_open()
+                    .saturating_duration_since(now)
+                    .as_micros() as i64;
+                let delay = relative_delay(&self.paths, path);
+                delay.map_or(i64::MAX, |delay| delay + wait)
+            })
     }
 
     fn bulk_capacity(&self) -> u64 {
@@ -540,6 +558,11 @@ impl Path {
     /// When the last bulk datagram, if nothing followed it, is to be asked for.
     fn tail_probe_at(&self) -> Option<Instant> {
         self.tail.map(|sent| sent + TAIL_PROBE)
+    }
+
+    /// Whether it is open, or will be when its turn comes: it is not full.
+    fn has_room(&self, now: Instant) -> bool {
+        self.pacing.next_open() > now || self.is_open(now)
     }
 
     /// Whether bulk may go on it now.

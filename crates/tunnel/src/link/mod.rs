@@ -108,6 +108,8 @@ pub(crate) struct Link {
     history: History,
     assembly: Assembly,
     playout: Playout,
+    /// Before it no record is missing, as far as order matters.
+    next_ordered: u64,
     /// Reused: incomplete records whose time came while another was taken in.
     unsettled: Vec<u64>,
     next_record: u64,
@@ -168,6 +170,7 @@ impl Link {
                 if config.vnet { MAX_SUPER_RECORD } else { 0 },
             ),
             playout: Playout::new(),
+            next_ordered: 0,
             unsettled: Vec::new(),
             next_record: 0,
             max_frame: config.max_frame_out,

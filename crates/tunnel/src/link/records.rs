@@ -58,29 +58,25 @@ impl Link {
             playout,
             unsettled,
             counters,
+            next_ordered,
             ..
         } = self;
         let delivered = &mut counters.rx_frames;
         let accepted = assembly.accept(piece, path, &mut |arrived| match arrived.sent {
-            None => {
+            Some(sent) if piece.number > *next_ordered || !playout.is_empty() => {
+                let record = (arrived.bytes, arrived.vnet);
+                let mut release = |released: Released<'_>| match released {
+                    Released::Whole { bytes, vnet, .. } => {
+                        *delivered += 1;
+                        deliver(bytes, vnet);
+                    }
+                    Released::Incomplete { number } => unsettled.push(number),
+                };
+                playout.hold(piece.number, sent, record, now, &mut release);
+            }
+            _ => {
                 *delivered += 1;
                 deliver(arrived.bytes, arrived.vnet);
-            }
-            Some(sent) => {
-                let record = (arrived.bytes, arrived.vnet);
-                playout.hold(
-                    piece.number,
-                    sent,
-                    record,
-                    now,
-                    &mut |released| match released {
-                        Released::Whole { bytes, vnet, .. } => {
-                            *delivered += 1;
-                            deliver(bytes, vnet);
-                        }
-                        Released::Incomplete { number } => unsettled.push(number),
-                    },
-                );
             }
         })?;
         // Only what was sent again in time, and not in vain, tells how late such pieces are.
@@ -93,19 +89,17 @@ impl Link {
             });
         }
         for number in unsettled.drain(..) {
-            hand_over(
-                &Released::Incomplete { number },
-                assembly,
-                delivered,
-                deliver,
-            );
+            let incomplete = Released::Incomplete { number };
+            hand_over(&incomplete, assembly, delivered, deliver);
         }
+        self.deliver_next(deliver);
         Ok(())
     }
 
-    /// Hands over the ordered records whose time has come.
-    pub(crate) fn deliver_due(&mut self, now: Instant, deliver: Deliver<'_>) {
-        if self.playout.due().is_none_or(|due| due > now) {
+    /// Hands over the records before which nothing is missing any more.
+    fn deliver_next(&mut self, deliver: Deliver<'_>) {
+        let next = self.assembly.next_missing(self.next_ordered);
+        if next == std::mem::replace(&mut self.next_ordered, next) || self.playout.is_empty() {
             return;
         }
         let Self {
@@ -114,9 +108,29 @@ impl Link {
             counters,
             ..
         } = self;
-        playout.release(now, &mut |released| {
+        playout.release_below(next, &mut |released| {
             hand_over(&released, assembly, &mut counters.rx_frames, deliver);
         });
+    }
+
+    /// Hands over the ordered records whose time has come, and gives up what is missing before them.
+    pub(crate) fn deliver_due(&mut self, now: Instant, deliver: Deliver<'_>) {
+        if self.playout.due().is_none_or(|due| due > now) {
+            return;
+        }
+        let Self {
+            assembly,
+            playout,
+            counters,
+            next_ordered,
+            ..
+        } = self;
+        playout.release(now, &mut |released| {
+            let (Released::Whole { number, .. } | Released::Incomplete { number }) = released;
+            *next_ordered = number.saturating_add(1).max(*next_ordered);
+            hand_over(&released, assembly, &mut counters.rx_frames, deliver);
+        });
+        self.deliver_next(deliver);
     }
 
     /// Bytes of ordered records that wait for their time.
