@@ -15,7 +15,7 @@ use crate::params::{
 
 /// Another path is called for, too, by so much of the capacity in use, of 100, while what waits does not grow: some senders
 /// never let a queue stand (BBR). They have twice in flight what the path holds, so a delay that doubles does no harm.
-const BUSY: u64 = 85;
+const BUSY: u64 = 80;
 /// What waits grows if it is more by one part in this many, and by this.
 const GROWTH: u64 = 8;
 const GROWTH_LEAST: u64 = 6_000;
@@ -67,9 +67,13 @@ pub(crate) struct Stripes {
     /// The most that waited in this and in the last [`STRIPE_BUSY`] windows.
     most: u64,
     most_before: u64,
-    /// Windows in a row in which a queue stood, most of the capacity was in use, or less than the others have.
-    standing: u32,
+    /// Percents of the capacity used, summed over so many windows.
+    used: u64,
+    windows: u32,
+    /// How many of the last periods of [`STRIPE_BUSY`] windows were busy, up to three.
     busy: u32,
+    /// Windows in a row in which a queue stood, or less was in use than the others have.
+    standing: u32,
     slack: u32,
 }
 
@@ -84,8 +88,10 @@ impl Stripes {
             bytes: 0,
             most: 0,
             most_before: 0,
-            standing: 0,
+            used: 0,
+            windows: 0,
             busy: 0,
+            standing: 0,
             slack: 0,
         }
     }
@@ -208,7 +214,11 @@ impl Stripes {
         let known = self.of(lines).all(|line| line.settled);
         let stands = known && self.backlog > 0 && wait_us >= u128::from(later);
         self.standing = count(stands, self.standing);
-        self.busy = count(known && rate >= capacity / 100 * BUSY, self.busy);
+        self.used += if known {
+            rate * 100 / capacity.max(1)
+        } else {
+            0
+        };
         self.slack = count(
             self.backlog == 0 && rate < without / 100 * SLACK,
             self.slack,
@@ -218,17 +228,25 @@ impl Stripes {
         self.bytes = 0;
     }
 
-    /// Whether most of the capacity has been in use for long, and what waits does not grow.
+    /// Whether most of the capacity has been in use for three of these periods, and what waits does not grow. One period in
+    /// which less was in use is forgiven: such senders pause to measure.
     fn is_busy_and_flat(&mut self, lines: &[Line]) -> bool {
-        if self.busy == 0 || !self.busy.is_multiple_of(STRIPE_BUSY) {
+        self.windows += 1;
+        if self.windows < STRIPE_BUSY {
             return false;
         }
-        let before = std::mem::replace(&mut self.most_before, self.most);
-        self.most = 0;
+        let busy = std::mem::take(&mut self.used) / u64::from(self.windows) >= BUSY;
+        self.windows = 0;
+        let before = std::mem::replace(&mut self.most_before, std::mem::take(&mut self.most));
         let grows = self.most_before > before + (before / GROWTH).max(GROWTH_LEAST);
+        self.busy = match busy {
+            true => (self.busy + 1).min(3),
+            false => self.busy.saturating_sub(1),
+        };
         let round_trip = self.of(lines).map(|line| line.round_trip_us).max();
         let bearable = self.next_is_later(lines).zip(round_trip);
-        self.busy >= 3 * STRIPE_BUSY
+        self.busy == 3
+            && busy
             && !grows
             && bearable.is_some_and(|(later, round_trip)| later <= round_trip + round_trip / 8)
     }

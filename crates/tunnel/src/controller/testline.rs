@@ -393,7 +393,7 @@ impl World {
         let flow = &mut self.flows[at];
         let mut lost = Lost {
             swallowed: &mut Vec::new(),
-            ordered: &mut Vec::new(),
+            parts: &mut Vec::new(),
         };
         let outcome =
             flow.in_flight

@@ -268,6 +268,15 @@ impl Link {
             .aggregate
             .as_ref()
             .filter(|aggregate| aggregate.has_backlog())?;
+        if !aggregate
+            .egress
+            .as_ref()
+            .is_some_and(|egress| !egress.is_empty())
+        {
+            // What is sent again waits for one path alone.
+            let path = self.quickest_arrival(now)?;
+            return Some(self.paths[path].pacing.next_open());
+        }
         let members = aggregate.stripes.members().iter();
         members
             .map(|&path| &self.paths[path])
