@@ -182,4 +182,4 @@ pub const AGAIN_SHARE: u64 = 2_000;
 pub const AGAIN_SPREAD: usize = 4;
 /// Something sent again is waited for until 1.5 round trips of the fastest path and this after the slowest path's transit:
 /// an acknowledgement waits [`ACK_DELAY`], and the line may have a queue.
-pub const AGAIN_MARGIN: Duration = ms(10);
+pub const AGAIN_MARGIN: Duration = ms(15);

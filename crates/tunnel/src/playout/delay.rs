@@ -174,7 +174,7 @@ impl Delay {
 
     /// The transit up to which something sent again is waited for.
     fn patience(&self) -> Nanos {
-        self.highest + self.round_trip + nanos(AGAIN_MARGIN)
+        self.highest + self.round_trip * 2 + nanos(AGAIN_MARGIN)
     }
 
     /// Begins new buckets when their time has come, and sums up what is left in the old ones.
