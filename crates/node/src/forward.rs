@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode};
+use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode, storm::FloodSize};
 use tunnel::{DatagramSink, Record};
 use wire::{
     coalesce::Coalescer,
@@ -12,6 +12,12 @@ use wire::{
 };
 
 use crate::{config::PortIndex, io::FrameSink};
+
+mod relay;
+mod watch;
+
+use relay::Relay;
+use watch::Watches;
 
 /// Of shorter frames few belong to a transfer in bulk.
 const WORTH_MERGING: usize = 1000;
@@ -29,6 +35,11 @@ pub(crate) struct Forwarder {
     pub does_not_fit: u64,
     /// Super-frames whose virtio-net header does not fit what is behind it.
     pub bad_header: u64,
+    /// Frames from one peer to another that found no room.
+    pub relay_full: u64,
+    /// What taken-over interfaces let pass.
+    pub watches: Watches,
+    relay: Relay,
     egress: PortSet,
     /// A record in another form, and then a segment of it.
     scratch: [Vec<u8>; 2],
@@ -115,6 +126,14 @@ impl<'a> Passing<'a> {
         Passing::checked(&scratch[..VNET_LEN + len])
     }
 
+    /// What it counts as where frames to many are limited.
+    fn size(&self) -> FloodSize {
+        FloodSize {
+            frames: self.shape.map_or(1, |shape| shape.segments() as u32),
+            bytes: self.frame().len() as u32,
+        }
+    }
+
     /// Hands each frame that it stands for to `each`, with all checksums.
     fn segment(&self, scratch: &mut [u8], each: impl FnMut(&[u8])) {
         let whole = self
@@ -145,6 +164,9 @@ impl Forwarder {
             port_full: 0,
             does_not_fit: 0,
             bad_header: 0,
+            relay_full: 0,
+            watches: Watches::default(),
+            relay: Relay::default(),
             egress: PortSet::default(),
             scratch: [
                 vec![0; VNET_LEN + longest + TAG_ROOM],
@@ -168,16 +190,15 @@ impl Forwarder {
     }
 
     fn pass_from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
-        let frame = passing.frame();
-        let Some(vlan) = self.look_up(PortId(from.0), frame, ways.now) else {
+        let Some(vlan) = self.look_up(PortId(from.0), passing, ways.now) else {
             return;
         };
-        let flow = flow_hash(frame);
+        let flow = flow_hash(passing.frame());
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];
             let form = self.bridge.egress_form(port, vlan);
             match port.0.checked_sub(self.local_ports) {
-                None => self.write(port, passing, form, ways.frames),
+                None => self.write(port, passing, form, ways.now, ways.frames),
                 Some(peer) => self.send(usize::from(peer), passing, form, flow, ways),
             }
         }
@@ -196,28 +217,16 @@ impl Forwarder {
             self.does_not_fit += 1;
             return;
         };
-        let Ways {
-            now,
-            peers,
-            datagrams,
-            ..
-        } = ways;
-        if formed.shape.is_some() && !peers.takes_vnet(peer) {
-            formed.segment(segments, |frame| {
-                peers.send(peer, &Record::plain(frame, flow), *now, *datagrams);
-            });
-            return;
-        }
-        let record = Record {
-            bytes: formed.record,
-            vnet: formed.shape.is_some(),
-            longest: formed.longest(),
-            flow,
-        };
-        peers.send(peer, &record, *now, *datagrams);
+        forward_to(peer, &formed, flow, segments, ways);
     }
 
-    /// Passes a frame from a peer to the local ports.
+    /// Sends what peers sent for other peers, on a hub: to be called when a datagram was taken in.
+    pub(crate) fn relay(&mut self, ways: &mut Ways<'_>) {
+        self.relay.send(&mut self.scratch[1], ways);
+    }
+
+    /// Passes a frame from a peer to the local ports, and keeps it for other peers that shall have it.
+    /// Those get it by [`Self::relay`].
     pub(crate) fn on_peer_frame(
         &mut self,
         peer: usize,
@@ -250,20 +259,38 @@ impl Forwarder {
         frames: &mut dyn FrameSink,
     ) {
         let from = PortId(self.local_ports + peer as u16);
-        let Some(vlan) = self.look_up(from, passing.frame(), now) else {
+        let Some(vlan) = self.look_up(from, passing, now) else {
             return;
         };
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];
             let form = self.bridge.egress_form(port, vlan);
-            if port.0 < self.local_ports {
-                self.write(port, passing, form, frames);
+            match port.0.checked_sub(self.local_ports) {
+                None => self.write(port, passing, form, now, frames),
+                Some(other) => self.keep(usize::from(other), passing, form),
             }
         }
     }
 
-    fn look_up(&mut self, from: PortId, frame: &[u8], now: Instant) -> Option<wire::vlan::VlanId> {
+    fn keep(&mut self, peer: usize, passing: &Passing<'_>, form: Form) {
+        let Some(formed) = passing.formed(form, &mut self.scratch[0]) else {
+            self.does_not_fit += 1;
+            return;
+        };
+        let kept = self.relay.push(peer, &formed, flow_hash(formed.frame()));
+        self.relay_full += u64::from(!kept);
+    }
+
+    fn look_up(
+        &mut self,
+        from: PortId,
+        passing: &Passing<'_>,
+        now: Instant,
+    ) -> Option<wire::vlan::VlanId> {
+        let frame = passing.frame();
         let result = self.bridge.ingress(from, frame, now).and_then(|ingress| {
+            self.watches.received(from, ingress.dst);
+            self.bridge.admit(from, &ingress, passing.size(), now)?;
             self.bridge
                 .egress(from, ingress.vlan, ingress.dst, now, &mut self.egress)?;
             Ok(ingress.vlan)
@@ -282,8 +309,10 @@ impl Forwarder {
         port: PortId,
         passing: &Passing<'_>,
         form: Form,
+        now: Instant,
         frames: &mut dyn FrameSink,
     ) {
+        self.watches.sent(port, passing.frame(), now);
         let [scratch, segments] = &mut self.scratch;
         let Some(formed) = passing.formed(form, scratch) else {
             self.does_not_fit += 1;
@@ -335,6 +364,35 @@ impl Merging {
         });
         lost
     }
+}
+
+/// Sends a frame in its form to a peer, as that one takes it.
+fn forward_to(
+    peer: usize,
+    formed: &Passing<'_>,
+    flow: u32,
+    segments: &mut [u8],
+    ways: &mut Ways<'_>,
+) {
+    let Ways {
+        now,
+        peers,
+        datagrams,
+        ..
+    } = ways;
+    if formed.shape.is_some() && !peers.takes_vnet(peer) {
+        formed.segment(segments, |frame| {
+            peers.send(peer, &Record::plain(frame, flow), *now, *datagrams);
+        });
+        return;
+    }
+    let record = Record {
+        bytes: formed.record,
+        vnet: formed.shape.is_some(),
+        longest: formed.longest(),
+        flow,
+    };
+    peers.send(peer, &record, *now, *datagrams);
 }
 
 /// Sends as the port can take it. Whether there was room.

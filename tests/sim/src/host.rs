@@ -155,6 +155,7 @@ impl Host {
         let uplinks = recipe.roles.iter().enumerate();
         let ports = recipe.ports.iter().enumerate();
         let config = NodeConfig {
+            relay: false,
             name: recipe.name.clone(),
             private_key: recipe.private_key.clone(),
             seed,
@@ -178,6 +179,8 @@ impl Host {
                 .collect(),
             ports: ports
                 .map(|(id, vlans)| NodePort {
+                    storm: node::StormLimits::default(),
+                    present: true,
                     name: format!("port{id}"),
                     vlans: vlans.clone(),
                     mtu: recipe.port_mtu,

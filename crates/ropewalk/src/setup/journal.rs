@@ -33,6 +33,8 @@ pub(super) enum Undo {
         device: String,
         master: Option<String>,
     },
+    /// A table that drops what comes in by an interface was added.
+    DeleteIngressTable { table: String },
     /// A default route was added to the main table.
     DeleteDefaultRoute { device: String, gateway: IpAddr },
     /// A route was added to a private table.
@@ -65,6 +67,10 @@ impl Undo {
             Self::SetMaster { device, master } => {
                 netlink.set_master(device, master.as_deref()).await
             }
+            Self::DeleteIngressTable { table } => match sys::ingress::remove(table) {
+                // It went with its owner, or its interface.
+                Ok(()) | Err(_) => Ok(()),
+            },
             Self::DeleteDefaultRoute { device, gateway } => {
                 netlink.delete_route(&default_route(device, *gateway)).await
             }
