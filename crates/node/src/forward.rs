@@ -7,7 +7,7 @@ use tunnel::{DatagramSink, Record};
 use wire::{
     coalesce::Coalescer,
     flow::flow_hash,
-    superframe::{MAX_FRAME_LEN, Shape, SuperFrame},
+    superframe::{MAX_FRAME_LEN, NestedSuperFrame, Shape, SuperFrame},
     vnet::{GsoKind, VNET_LEN, VnetHeader},
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Forwarder {
     egress: PortSet,
     /// A record in another form, and then a segment of it.
     scratch: [Vec<u8>; 2],
+    /// A segment of a super-frame inside a tunnel; grows to the longest.
+    nested: Vec<u8>,
     /// Where frames for a port with offloads are put together, once a peer has sent some that can be.
     merging: Option<Merging>,
 }
@@ -172,6 +174,7 @@ impl Forwarder {
                 vec![0; VNET_LEN + longest + TAG_ROOM],
                 vec![0; longest + TAG_ROOM],
             ],
+            nested: Vec::new(),
             merging: None,
         }
     }
@@ -185,8 +188,25 @@ impl Forwarder {
     pub(crate) fn on_local_record(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
         match Passing::checked(record) {
             Some(passing) => self.pass_from_local(from, &passing, ways),
-            None => self.bad_header += 1,
+            None => self.on_nested(from, record, ways),
         }
+    }
+
+    /// A super-frame inside somebody's tunnel is cut here, since nobody later could.
+    fn on_nested(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
+        let split = VnetHeader::split(record);
+        let checked = split.map(|(header, frame)| NestedSuperFrame::check(header, frame));
+        let Ok(Ok(nested)) = checked else {
+            self.bad_header += 1;
+            return;
+        };
+        // Out of `self`, which the segments go on to.
+        let mut buffer = std::mem::take(&mut self.nested);
+        buffer.resize(buffer.len().max(nested.segment_len()), 0);
+        nested.for_each_segment(&mut buffer, |frame| {
+            self.pass_from_local(from, &Passing::plain(frame), ways);
+        });
+        self.nested = buffer;
     }
 
     fn pass_from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {

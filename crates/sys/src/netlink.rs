@@ -16,7 +16,7 @@ mod address;
 mod monitor;
 mod route;
 
-pub use address::Address;
+pub use address::{Address, NO_ADDRESS};
 pub use monitor::{LinkEvent, Monitor};
 pub use route::{MAIN_TABLE, Route, RouteTo, Rule, RuleAction};
 

@@ -1,7 +1,7 @@
 //! Ports on interfaces that exist: taken over from the kernel while they are there, and given back.
 
 use sys::ingress::{self, IngressDrop};
-use sys::netlink::{Address, Link};
+use sys::netlink::{Address, Link, NO_ADDRESS};
 use sys::{Netlink, PacketSocket};
 
 use super::SetupError;
@@ -132,6 +132,7 @@ impl Device {
         journal.note(Undo::DeleteIngressTable {
             table: ingress::table_name(link.index),
         })?;
+        silence_ipv6(netlink, journal, link).await?;
         let drop = match IngressDrop::install(link.index, &device) {
             Ok(drop) => Some(drop),
             Err(error) => {
@@ -207,6 +208,38 @@ impl Device {
     fn name(&self) -> &str {
         self.config.device.as_deref().unwrap_or_default()
     }
+}
+
+/// Keeps the host's IPv6 from speaking on an interface that is no longer its own: it would ask for
+/// routers there, and report the groups of its link-local address.
+async fn silence_ipv6(
+    netlink: &Netlink,
+    journal: &mut Journal,
+    link: &Link,
+) -> Result<(), SetupError> {
+    let device = &link.name;
+    match netlink.ipv6_address_mode(device).await? {
+        None | Some(NO_ADDRESS) => {}
+        Some(mode) => {
+            journal.note(Undo::SetIpv6AddressMode {
+                device: device.clone(),
+                mode,
+            })?;
+            netlink.set_ipv6_address_mode(device, NO_ADDRESS).await?;
+        }
+    }
+    for there in netlink.addresses(Some(link.index)).await? {
+        if there.address.is_ipv6() {
+            let (address, prefix) = (there.address, there.prefix);
+            journal.note(Undo::AddAddress {
+                device: device.clone(),
+                address,
+                prefix,
+            })?;
+            netlink.delete_address(device, address, prefix).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn machine(netlink: &Netlink) -> Result<(Vec<Link>, Vec<Address>), SetupError> {
