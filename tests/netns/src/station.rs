@@ -36,15 +36,25 @@ impl Station {
         assert_eq!(refused, 0, "the station's own card refused a frame");
     }
 
-    /// All that has arrived since the last call.
+    /// All that has arrived since the last call, but for IPv6: kernels speak that by themselves on an
+    /// interface that comes up, as the switch's did before the daemon was there.
     pub fn receive(&mut self) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         while self.socket.receive(&mut self.buffers).is_ok() {
             let records = self.buffers.records();
-            frames.extend(records.map(|record| record[VNET_LEN..].to_vec()));
+            let frame = records.map(|record| record[VNET_LEN..].to_vec());
+            frames.extend(frame.filter(|frame| !is_ipv6(frame)));
         }
         frames
     }
+}
+
+fn is_ipv6(frame: &[u8]) -> bool {
+    let mut at = 12;
+    while frame.get(at..at + 2) == Some(&[0x81, 0]) {
+        at += 4;
+    }
+    frame.get(at..at + 2) == Some(&[0x86, 0xdd])
 }
 
 /// To everybody.

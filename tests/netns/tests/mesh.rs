@@ -9,6 +9,7 @@ use lab::daemon::Keys;
 use lab::{Daemon, DaemonOptions, Namespace, Segment};
 use netns::station::{ALL, Station, frame, mac};
 use netns::{program, turn};
+use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -52,6 +53,11 @@ fn office(peers: [&[usize]; 3], keys: [&str; 3], peer_keys: &str) -> Office {
         for peer in peers {
             daemon.wait_peer_up(&format!("g{peer}"), SOON).unwrap();
         }
+        let forwards = |status: &Value| {
+            let mut ports = status["ports"].as_array().unwrap().iter();
+            ports.all(|port| port["state"] == "forwarding")
+        };
+        daemon.wait_status(SOON, forwards).unwrap();
     }
     Office {
         daemons,

@@ -465,6 +465,30 @@ fn an_interface_comes_goes_and_is_given_back() {
 }
 
 #[test]
+fn the_host_says_nothing_of_its_own() {
+    if !lab::can_run("the_host_says_nothing_of_its_own") {
+        return;
+    }
+    let _turn = turn::take().unwrap();
+    let host = Namespace::new("switch").unwrap();
+    let station = Namespace::new("station").unwrap();
+    Veth::join(Plug::new(&station, "a"), Plug::new(&host, "port0")).unwrap();
+    host.set_up("port0", false).unwrap();
+    let index = station.link("a").unwrap().index;
+    let heard = station
+        .enter(|| sys::PacketSocket::open(index).unwrap())
+        .unwrap();
+    let mut daemon = start(&host, &[""], "");
+    let forwards = |status: &Value| status["ports"][0]["state"] == "forwarding";
+    daemon.wait_status(SOON, forwards).unwrap();
+    // No router solicitation, no group report.
+    thread::sleep(Duration::from_millis(1500));
+    let mut frames = sys::packet::FrameBuffers::new();
+    let silent = heard.receive(&mut frames).is_err();
+    assert!(silent, "{:x?}", frames.records().collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_killed_daemon_left_is_put_back() {
     if !lab::can_run("what_a_killed_daemon_left_is_put_back") {
         return;
