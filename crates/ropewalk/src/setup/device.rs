@@ -146,7 +146,7 @@ impl Device {
             })?;
             netlink.set_up(&device, true).await?;
         }
-        let socket = PacketSocket::open(link.index)?;
+        let socket = PacketSocket::open(link.index).map_err(SetupError::PacketSocket)?;
         // Its carrier, if it was switched off until now, comes with an event.
         let now = netlink.link(&device).await?;
         let reason = now.as_ref().map_or("device-absent", reason);

@@ -47,6 +47,9 @@ pub enum SetupError {
         /// Why, and what to do.
         why: String,
     },
+    /// A socket on an interface.
+    #[error("no packet socket: {0}; it takes CAP_NET_RAW")]
+    PacketSocket(io::Error),
     /// What should be a bridge is something else.
     #[error("port {port}: {bridge} is no bridge: name a kernel bridge")]
     NotABridge {
