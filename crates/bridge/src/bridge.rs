@@ -4,6 +4,7 @@ use crate::drop::DropReason;
 use crate::fdb::{Fdb, FdbConfig, FdbEntry, Learned};
 use crate::form::Form;
 use crate::port::{MAX_PORTS, PortId, PortKind, PortSet, PortState};
+use crate::storm::{Flood, FloodSize, StormGuard, StormLimits};
 use std::time::{Duration, Instant};
 use wire::ethernet::{Frame, Mac};
 use wire::vlan::VlanId;
@@ -65,6 +66,7 @@ pub enum AddPortError {
 struct Port {
     kind: PortKind,
     state: PortState,
+    storm: StormGuard,
 }
 
 /// A VLAN-aware learning switch.
@@ -116,6 +118,7 @@ impl Bridge {
         self.ports[at] = Some(Port {
             kind,
             state: PortState::default(),
+            storm: StormGuard::default(),
         });
         Ok(())
     }
@@ -212,6 +215,36 @@ impl Bridge {
         })
     }
 
+    /// Whether a frame that [`ingress`](Self::ingress) took in may go to many ports, if that is where it
+    /// goes: to be asked once, before [`egress`](Self::egress).
+    ///
+    /// # Errors
+    /// Which limit of its port it exceeds.
+    pub fn admit(
+        &mut self,
+        from: PortId,
+        ingress: &Ingress,
+        size: FloodSize,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let (kind, reason) = match ingress.dst {
+            Mac::BROADCAST => (Flood::Broadcast, DropReason::StormBroadcast),
+            dst if dst.is_multicast() => (Flood::Multicast, DropReason::StormMulticast),
+            _ => (Flood::Unknown, DropReason::StormUnknown),
+        };
+        let limited = |port: &Port| port.storm.limits(kind);
+        if !self.port(from).is_some_and(limited) {
+            return Ok(());
+        }
+        let known = self.known_port(ingress.vlan, ingress.dst, now).is_some();
+        let port = self.port_mut(from).ok_or(DropReason::UnknownPort)?;
+        if known || port.storm.takes(kind, size, now) {
+            Ok(())
+        } else {
+            Err(reason)
+        }
+    }
+
     /// Fills `out` with the ports by which a frame in `vlan` to `dst`, which came in by `from`,
     /// leaves: the one behind which `dst` is, else every other port that carries the VLAN.
     ///
@@ -250,6 +283,21 @@ impl Bridge {
     pub fn egress_form(&self, port: PortId, vlan: VlanId) -> Form {
         self.port(port)
             .map_or(Form::AsIs, |port| port.kind.form(vlan))
+    }
+
+    /// Sets how many frames that go to many ports one may bring in. Whether there is such a port.
+    pub fn set_storm_limits(&mut self, id: PortId, limits: StormLimits) -> bool {
+        let Some(port) = self.port_mut(id) else {
+            return false;
+        };
+        port.storm = StormGuard::new(limits);
+        true
+    }
+
+    /// Frames that a port brought in beyond its limits.
+    #[must_use]
+    pub fn storm_drops(&self, id: PortId) -> u64 {
+        self.port(id).map_or(0, |port| port.storm.dropped)
     }
 
     /// Forgets what was learned at a port, as on a topology change.

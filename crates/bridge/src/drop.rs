@@ -31,11 +31,17 @@ pub enum DropReason {
     SplitHorizon,
     /// No other port that forwards is a member of its VLAN.
     NoEgressPort,
+    /// A broadcast beyond the limit of the port it came from.
+    StormBroadcast,
+    /// A multicast beyond the limit of the port it came from.
+    StormMulticast,
+    /// To an unknown station, beyond the limit of the port it came from.
+    StormUnknown,
 }
 
 impl DropReason {
     /// Every reason, for listings.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownPort,
         Self::PortDiscarding,
         Self::PortLearning,
@@ -49,6 +55,9 @@ impl DropReason {
         Self::SamePort,
         Self::SplitHorizon,
         Self::NoEgressPort,
+        Self::StormBroadcast,
+        Self::StormMulticast,
+        Self::StormUnknown,
     ];
 
     /// The name under which it is counted and shown.
@@ -68,6 +77,9 @@ impl DropReason {
             Self::SamePort => "same-port",
             Self::SplitHorizon => "split-horizon",
             Self::NoEgressPort => "no-egress-port",
+            Self::StormBroadcast => "storm-broadcast",
+            Self::StormMulticast => "storm-multicast",
+            Self::StormUnknown => "storm-unknown-unicast",
         }
     }
 }

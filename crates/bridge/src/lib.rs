@@ -9,8 +9,10 @@
 mod bridge;
 mod drop;
 pub mod fdb;
+pub mod foreign;
 pub mod form;
 mod port;
+pub mod storm;
 
 pub use bridge::{AddPortError, Bridge, BridgeConfig, Ingress};
 pub use drop::DropReason;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge::PortVlans;
+use bridge::{PortVlans, storm::StormLimits};
 use tunnel::{
     Mode,
     crypto::{PresharedKey, PrivateKey, PublicKey},
@@ -69,6 +69,10 @@ pub struct NodePort {
     pub vlans: PortVlans,
     /// Largest payload of its frames, bytes.
     pub mtu: u16,
+    /// How many frames that go to many it may bring in.
+    pub storm: StormLimits,
+    /// It is there from the beginning; else [`crate::NodeCommand::Port`] tells when it is.
+    pub present: bool,
 }
 
 /// What the switch remembers of the stations it has heard.
@@ -115,6 +119,8 @@ pub struct NodeConfig {
     pub ports: Vec<NodePort>,
     /// What the switch remembers.
     pub addresses: NodeAddresses,
+    /// Whether frames pass from one peer to another. Peers of such a hub must not be peers of each other, nor hubs.
+    pub relay: bool,
 }
 
 impl NodeConfig {

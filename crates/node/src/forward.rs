@@ -2,16 +2,22 @@
 
 use std::time::Instant;
 
-use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode};
+use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode, storm::FloodSize};
 use tunnel::{DatagramSink, Record};
 use wire::{
     coalesce::Coalescer,
     flow::flow_hash,
-    superframe::{MAX_FRAME_LEN, Shape, SuperFrame},
+    superframe::{MAX_FRAME_LEN, NestedSuperFrame, Shape, SuperFrame},
     vnet::{GsoKind, VNET_LEN, VnetHeader},
 };
 
 use crate::{config::PortIndex, io::FrameSink};
+
+mod relay;
+mod watch;
+
+use relay::Relay;
+use watch::Watches;
 
 /// Of shorter frames few belong to a transfer in bulk.
 const WORTH_MERGING: usize = 1000;
@@ -29,9 +35,16 @@ pub(crate) struct Forwarder {
     pub does_not_fit: u64,
     /// Super-frames whose virtio-net header does not fit what is behind it.
     pub bad_header: u64,
+    /// Frames from one peer to another that found no room.
+    pub relay_full: u64,
+    /// What taken-over interfaces let pass.
+    pub watches: Watches,
+    relay: Relay,
     egress: PortSet,
     /// A record in another form, and then a segment of it.
     scratch: [Vec<u8>; 2],
+    /// A segment of a super-frame inside a tunnel; grows to the longest.
+    nested: Vec<u8>,
     /// Where frames for a port with offloads are put together, once a peer has sent some that can be.
     merging: Option<Merging>,
 }
@@ -115,6 +128,14 @@ impl<'a> Passing<'a> {
         Passing::checked(&scratch[..VNET_LEN + len])
     }
 
+    /// What it counts as where frames to many are limited.
+    fn size(&self) -> FloodSize {
+        FloodSize {
+            frames: self.shape.map_or(1, |shape| shape.segments() as u32),
+            bytes: self.frame().len() as u32,
+        }
+    }
+
     /// Hands each frame that it stands for to `each`, with all checksums.
     fn segment(&self, scratch: &mut [u8], each: impl FnMut(&[u8])) {
         let whole = self
@@ -145,11 +166,15 @@ impl Forwarder {
             port_full: 0,
             does_not_fit: 0,
             bad_header: 0,
+            relay_full: 0,
+            watches: Watches::default(),
+            relay: Relay::default(),
             egress: PortSet::default(),
             scratch: [
                 vec![0; VNET_LEN + longest + TAG_ROOM],
                 vec![0; longest + TAG_ROOM],
             ],
+            nested: Vec::new(),
             merging: None,
         }
     }
@@ -163,21 +188,37 @@ impl Forwarder {
     pub(crate) fn on_local_record(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
         match Passing::checked(record) {
             Some(passing) => self.pass_from_local(from, &passing, ways),
-            None => self.bad_header += 1,
+            None => self.on_nested(from, record, ways),
         }
     }
 
-    fn pass_from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
-        let frame = passing.frame();
-        let Some(vlan) = self.look_up(PortId(from.0), frame, ways.now) else {
+    /// A super-frame inside somebody's tunnel is cut here, since nobody later could.
+    fn on_nested(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
+        let split = VnetHeader::split(record);
+        let checked = split.map(|(header, frame)| NestedSuperFrame::check(header, frame));
+        let Ok(Ok(nested)) = checked else {
+            self.bad_header += 1;
             return;
         };
-        let flow = flow_hash(frame);
+        // Out of `self`, which the segments go on to.
+        let mut buffer = std::mem::take(&mut self.nested);
+        buffer.resize(buffer.len().max(nested.segment_len()), 0);
+        nested.for_each_segment(&mut buffer, |frame| {
+            self.pass_from_local(from, &Passing::plain(frame), ways);
+        });
+        self.nested = buffer;
+    }
+
+    fn pass_from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
+        let Some(vlan) = self.look_up(PortId(from.0), passing, ways.now) else {
+            return;
+        };
+        let flow = flow_hash(passing.frame());
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];
             let form = self.bridge.egress_form(port, vlan);
             match port.0.checked_sub(self.local_ports) {
-                None => self.write(port, passing, form, ways.frames),
+                None => self.write(port, passing, form, ways.now, ways.frames),
                 Some(peer) => self.send(usize::from(peer), passing, form, flow, ways),
             }
         }
@@ -196,28 +237,16 @@ impl Forwarder {
             self.does_not_fit += 1;
             return;
         };
-        let Ways {
-            now,
-            peers,
-            datagrams,
-            ..
-        } = ways;
-        if formed.shape.is_some() && !peers.takes_vnet(peer) {
-            formed.segment(segments, |frame| {
-                peers.send(peer, &Record::plain(frame, flow), *now, *datagrams);
-            });
-            return;
-        }
-        let record = Record {
-            bytes: formed.record,
-            vnet: formed.shape.is_some(),
-            longest: formed.longest(),
-            flow,
-        };
-        peers.send(peer, &record, *now, *datagrams);
+        forward_to(peer, &formed, flow, segments, ways);
+    }
+
+    /// Sends what peers sent for other peers, on a hub: to be called when a datagram was taken in.
+    pub(crate) fn relay(&mut self, ways: &mut Ways<'_>) {
+        self.relay.send(&mut self.scratch[1], ways);
     }
 
     /// Passes what a peer sent to the local ports: a frame, or with `vnet` a virtio-net header and frame, as the peer wrote them.
+    /// Other peers that shall have it get it by [`Self::relay`].
     pub(crate) fn on_peer(
         &mut self,
         peer: usize,
@@ -245,20 +274,38 @@ impl Forwarder {
         frames: &mut dyn FrameSink,
     ) {
         let from = PortId(self.local_ports + peer as u16);
-        let Some(vlan) = self.look_up(from, passing.frame(), now) else {
+        let Some(vlan) = self.look_up(from, passing, now) else {
             return;
         };
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];
             let form = self.bridge.egress_form(port, vlan);
-            if port.0 < self.local_ports {
-                self.write(port, passing, form, frames);
+            match port.0.checked_sub(self.local_ports) {
+                None => self.write(port, passing, form, now, frames),
+                Some(other) => self.keep(usize::from(other), passing, form),
             }
         }
     }
 
-    fn look_up(&mut self, from: PortId, frame: &[u8], now: Instant) -> Option<wire::vlan::VlanId> {
+    fn keep(&mut self, peer: usize, passing: &Passing<'_>, form: Form) {
+        let Some(formed) = passing.formed(form, &mut self.scratch[0]) else {
+            self.does_not_fit += 1;
+            return;
+        };
+        let kept = self.relay.push(peer, &formed, flow_hash(formed.frame()));
+        self.relay_full += u64::from(!kept);
+    }
+
+    fn look_up(
+        &mut self,
+        from: PortId,
+        passing: &Passing<'_>,
+        now: Instant,
+    ) -> Option<wire::vlan::VlanId> {
+        let frame = passing.frame();
         let result = self.bridge.ingress(from, frame, now).and_then(|ingress| {
+            self.watches.received(from, ingress.dst);
+            self.bridge.admit(from, &ingress, passing.size(), now)?;
             self.bridge
                 .egress(from, ingress.vlan, ingress.dst, now, &mut self.egress)?;
             Ok(ingress.vlan)
@@ -277,8 +324,10 @@ impl Forwarder {
         port: PortId,
         passing: &Passing<'_>,
         form: Form,
+        now: Instant,
         frames: &mut dyn FrameSink,
     ) {
+        self.watches.sent(port, passing.frame(), now);
         let [scratch, segments] = &mut self.scratch;
         let Some(formed) = passing.formed(form, scratch) else {
             self.does_not_fit += 1;
@@ -330,6 +379,35 @@ impl Merging {
         });
         lost
     }
+}
+
+/// Sends a frame in its form to a peer, as that one takes it.
+fn forward_to(
+    peer: usize,
+    formed: &Passing<'_>,
+    flow: u32,
+    segments: &mut [u8],
+    ways: &mut Ways<'_>,
+) {
+    let Ways {
+        now,
+        peers,
+        datagrams,
+        ..
+    } = ways;
+    if formed.shape.is_some() && !peers.takes_vnet(peer) {
+        formed.segment(segments, |frame| {
+            peers.send(peer, &Record::plain(frame, flow), *now, *datagrams);
+        });
+        return;
+    }
+    let record = Record {
+        bytes: formed.record,
+        vnet: formed.shape.is_some(),
+        longest: formed.longest(),
+        flow,
+    };
+    peers.send(peer, &record, *now, *datagrams);
 }
 
 /// Sends as the port can take it. Whether there was room.

@@ -10,14 +10,20 @@ mod forward;
 mod io;
 mod node;
 mod peers;
+mod ports;
 mod snapshot;
 
-pub use bridge::{PortVlans, fdb::FdbEntry};
+pub use bridge::{
+    PortVlans,
+    fdb::FdbEntry,
+    storm::{StormLimit, StormLimits},
+};
 pub use config::{
     BudgetPeriod, NodeAddresses, NodeBudget, NodeConfig, NodePeer, NodePort, NodeUplink, PortIndex,
 };
 pub use io::{FrameSink, Io};
 pub use node::{Node, NodeCommand, NodeEvent};
+pub use ports::PortChange;
 pub use snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot};
 pub use tunnel::{
     Arrival, DatagramSink, Endpoint, Event, Mode, PathOp, PathSnapshot, PathState, PeerSnapshot,

@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bridge::{
-    Bridge, BridgeConfig, DropReason, PortId, PortKind, PortState, PortVlans, fdb::FdbEntry,
-};
+use bridge::{Bridge, BridgeConfig, DropReason, PortId, PortKind, PortState, fdb::FdbEntry};
 use rand::Rng as _;
 use tunnel::{
     Arrival, Command, Endpoint, Event, PathOp, Peer, PeerConfig, UplinkConfig, UplinkId,
@@ -18,16 +16,16 @@ use tunnel::{
 use wire::{
     datagram::{Header, Kind, kind},
     handshake::{CookieReply, Initiation, Response},
-    vlan::VlanSet,
 };
 
 use crate::{
     budget::Budgets,
-    config::{NodeConfig, NodePort, NodeUplink, PortIndex},
+    config::{NodeConfig, NodeUplink, PortIndex},
     forward::{Forwarder, Ways},
     io::Io,
     peers::Peers,
-    snapshot::{NodeSnapshot, PortKindSnapshot, PortSnapshot},
+    ports::{LocalPort, PortChange},
+    snapshot::NodeSnapshot,
 };
 
 /// Receiver indexes carry the peer's slot in their upper bits, so that a datagram finds its peer without a table.
@@ -46,6 +44,8 @@ pub enum NodeCommand {
     Endpoints(usize, Vec<Endpoint>),
     /// An uplink changed.
     Uplink(UplinkId, UplinkState),
+    /// A local port's interface came, went or changed.
+    Port(PortIndex, PortChange),
     /// An order for paths of a peer: all of an uplink, or the one to an address.
     Path(usize, UplinkId, Option<SocketAddr>, PathOp),
     /// Say good-bye to all peers.
@@ -75,10 +75,10 @@ pub struct Node {
     name: String,
     private_key: PrivateKey,
     uplinks: Vec<NodeUplink>,
-    ports: Vec<NodePort>,
-    peers: Peers,
+    pub(crate) ports: Vec<LocalPort>,
+    pub(crate) peers: Peers,
     by_key: HashMap<PublicKey, usize>,
-    forwarder: Forwarder,
+    pub(crate) forwarder: Forwarder,
     gate: Gate,
     rng: ForwardSecretRng,
     promised: Option<Instant>,
@@ -115,11 +115,16 @@ impl Node {
             fdb_limit: addresses.limit,
             fdb_limit_per_port: addresses.limit_per_port(),
             hash_seed,
-            ..BridgeConfig::default()
+            relay: config.relay,
         });
         let local_ports = config.ports.len() as u16;
         for (at, port) in config.ports.iter().enumerate() {
-            let _ = bridge.add_port(PortId(at as u16), PortKind::Local(port.vlans.clone()));
+            let id = PortId(at as u16);
+            let _ = bridge.add_port(id, PortKind::Local(port.vlans.clone()));
+            bridge.set_storm_limits(id, port.storm);
+            if !port.present {
+                bridge.set_port_state(id, PortState::Discarding);
+            }
         }
         let mut peers = Vec::new();
         let mut by_key = HashMap::new();
@@ -153,7 +158,7 @@ impl Node {
             name: config.name,
             private_key: config.private_key,
             uplinks: config.uplinks,
-            ports: config.ports,
+            ports: config.ports.into_iter().map(LocalPort::new).collect(),
             peers: Peers::new(peers),
             by_key,
             rng,
@@ -208,6 +213,8 @@ impl Node {
         peer.receive(arrival, datagram, now, io.datagrams, &mut |record, vnet| {
             forwarder.on_peer(slot, record, vnet, now, frames);
         });
+        let mut ways = ways(now, &mut self.peers, io);
+        self.forwarder.relay(&mut ways);
     }
 
     fn on_initiation(
@@ -274,12 +281,20 @@ impl Node {
 
     /// Sends what the calls since the last flush left in open datagrams. Call at the end of every batch.
     pub fn flush(&mut self, now: Instant, io: &mut Io<'_>) {
+        self.flush_peers(now, io);
+        // Records whose time has come may be for other peers.
+        let mut ways = ways(now, &mut self.peers, io);
+        self.forwarder.relay(&mut ways);
+        self.flush_peers(now, io);
+        self.forwarder.flush(io.frames);
+    }
+
+    fn flush_peers(&mut self, now: Instant, io: &mut Io<'_>) {
         let (forwarder, frames) = (&mut self.forwarder, &mut *io.frames);
         self.peers
             .flush(now, io.datagrams, &mut |slot, record, vnet| {
                 forwarder.on_peer(slot, record, vnet, now, frames);
             });
-        self.forwarder.flush(io.frames);
     }
 
     /// Does what is due by now. Read all that has arrived before calling it: an answer in a buffer is an answer.
@@ -353,6 +368,7 @@ impl Node {
                 });
                 return true;
             }
+            NodeCommand::Port(port, change) => return self.change_port(port, change),
             NodeCommand::Close => {
                 self.peers.for_each_mut(|peer| {
                     peer.handle_command(Command::Close, now, io.datagrams);
@@ -419,6 +435,9 @@ impl Node {
         if self.forwarder.bad_header > 0 {
             drops.insert("bad-offload-header", self.forwarder.bad_header);
         }
+        if self.forwarder.relay_full > 0 {
+            drops.insert("relay-full", self.forwarder.relay_full);
+        }
         if self.forwarder.does_not_fit > 0 {
             drops.insert("frame-does-not-fit", self.forwarder.does_not_fit);
         }
@@ -431,44 +450,9 @@ impl Node {
                 .map(|uplink| uplink.name.clone())
                 .collect(),
             peers,
-            ports: self.port_snapshots(),
+            ports: self.port_snapshots(now),
             drops: drops.into_iter().collect(),
         }
-    }
-
-    fn port_snapshots(&self) -> Vec<PortSnapshot> {
-        let ids = self.forwarder.bridge.ports();
-        ids.map(|id| {
-            let state = match self.forwarder.bridge.port_state(id) {
-                Some(PortState::Forwarding) => "forwarding",
-                Some(PortState::Learning) => "learning",
-                Some(PortState::Discarding) | None => "discarding",
-            };
-            let (kind, vlans) = match self.forwarder.bridge.port_kind(id) {
-                Some(PortKind::Peer(vlans)) => (PortKindSnapshot::Peer, ranges(vlans)),
-                Some(PortKind::Local(vlans)) => (PortKindSnapshot::Local, local_ranges(vlans)),
-                None => (PortKindSnapshot::Local, None),
-            };
-            PortSnapshot {
-                name: self.port_name(id),
-                kind,
-                state,
-                vlans,
-            }
-        })
-        .collect()
-    }
-
-    fn port_name(&self, id: PortId) -> String {
-        let local = self
-            .ports
-            .get(usize::from(id.0))
-            .map(|port| port.name.clone());
-        let peer = || {
-            let slot = usize::from(id.0).checked_sub(self.ports.len())?;
-            self.peers.get(slot).map(|peer| peer.name().to_owned())
-        };
-        local.or_else(peer).unwrap_or_default()
     }
 
     fn refuse(&mut self, reason: &'static str) {
@@ -478,27 +462,4 @@ impl Node {
 
 fn slot_of(index: u32) -> usize {
     (index >> SLOT_SHIFT) as usize
-}
-
-fn ranges(vlans: &VlanSet) -> Option<Vec<(u16, u16)>> {
-    (!vlans.is_all()).then(|| {
-        vlans
-            .ranges()
-            .map(|range| (range.start().get(), range.end().get()))
-            .collect()
-    })
-}
-
-fn local_ranges(vlans: &PortVlans) -> Option<Vec<(u16, u16)>> {
-    match vlans {
-        PortVlans::Transparent => None,
-        PortVlans::Access(vlan) => Some(vec![(vlan.get(), vlan.get())]),
-        PortVlans::Trunk { allowed, native } => {
-            let mut all = allowed.clone();
-            if let Some(native) = native {
-                all.insert(*native);
-            }
-            ranges(&all)
-        }
-    }
 }

@@ -20,6 +20,12 @@ pub struct PortSnapshot {
     pub kind: PortKindSnapshot,
     /// `forwarding`, `learning` or `discarding`.
     pub state: &'static str,
+    /// Why it cannot be used; empty when it can.
+    pub reason: &'static str,
+    /// Frames to many that it brought in beyond its limits.
+    pub storm_drops: u64,
+    /// The network behind it seems to drop frames of stations that are not its own.
+    pub blocks_foreign: bool,
     /// The VLANs it carries, as ranges; `None`: all.
     pub vlans: Option<Vec<(u16, u16)>>,
 }

@@ -10,6 +10,7 @@ use sys::Netlink;
 use sys::netlink::{Address, Link};
 
 use crate::config::{Config, Host, Problem};
+use crate::setup::unusable;
 
 /// How long all names together may take to resolve before we stop asking.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
@@ -26,7 +27,7 @@ pub async fn warnings(config: &Config, netlink: &Netlink) -> Vec<Problem> {
         warnings.extend(strict_rp_filter(config, index, netlink).await);
     }
     for index in 0..config.ports.len() {
-        warnings.extend(port_device(config, index, &links));
+        warnings.extend(port_device(config, index, &links, &addresses));
         warnings.extend(port_bridge(config, index, &links));
     }
     warnings
@@ -75,15 +76,28 @@ fn uplink_address(
     Some(config.warning_at("uplink", index, "address", message))
 }
 
-fn port_device(config: &Config, index: usize, links: &[Link]) -> Option<Problem> {
+fn port_device(
+    config: &Config,
+    index: usize,
+    links: &[Link],
+    addresses: &[Address],
+) -> Option<Problem> {
     let port = config.ports.get(index)?;
+    if let Some(device) = &port.device {
+        let what = match find(links, device) {
+            None => "is not there now; the port waits until it appears".to_owned(),
+            Some(_) => unusable(device, links, addresses)?,
+        };
+        return Some(config.warning_at("port", index, "device", format!("{device:?} {what}")));
+    }
     let link = find(links, &port.name)?;
     if link.kind.as_deref() == Some("tun") {
         return None;
     }
     let message = format!(
-        "{:?} exists and is no TAP device; choose another name",
-        port.name
+        "{:?} exists and is no TAP device; choose another name, or write device = {:?} to take \
+         it over",
+        port.name, port.name
     );
     Some(config.warning_at("port", index, "name", message))
 }

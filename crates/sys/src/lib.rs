@@ -1,4 +1,4 @@
-//! Linux: TAP devices, UDP sockets, netlink, namespaces, clocks; the only unsafe code
+//! Linux: TAP devices, packet and UDP sockets, netlink, namespaces, clocks; the only unsafe code
 //!
 //! Every module is a thin, typed view of one kernel interface. What needs `unsafe` is gathered in
 //! the private module `raw`, one function per system call, so that it can be read in one sitting.
@@ -8,8 +8,10 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod clock;
+pub mod ingress;
 pub mod netlink;
 pub mod netns;
+pub mod packet;
 pub mod poll;
 pub mod privilege;
 mod raw;
@@ -23,6 +25,7 @@ mod testing;
 pub use clock::Clock;
 pub use netlink::Netlink;
 pub use netns::Netns;
+pub use packet::PacketSocket;
 pub use poll::Poller;
 pub use tap::Tap;
 pub use udp::UdpSocket;

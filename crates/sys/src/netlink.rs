@@ -16,7 +16,7 @@ mod address;
 mod monitor;
 mod route;
 
-pub use address::Address;
+pub use address::{Address, NO_ADDRESS};
 pub use monitor::{LinkEvent, Monitor};
 pub use route::{MAIN_TABLE, Route, RouteTo, Rule, RuleAction};
 
@@ -81,6 +81,8 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// The index of its master (bridge, bond), if it has one.
     pub master: Option<u32>,
+    /// The index of the interface that it stands on (VLAN), or is joined with (veth), if it has one.
+    pub parent: Option<u32>,
 }
 
 impl Link {
@@ -95,6 +97,7 @@ impl Link {
             kind: None,
             mac: None,
             master: None,
+            parent: None,
         };
         for attribute in &message.attributes {
             match attribute {
@@ -102,6 +105,7 @@ impl Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::Address(bytes) => link.mac = bytes.as_slice().try_into().ok(),
                 LinkAttribute::Controller(index) => link.master = Some(*index).filter(|i| *i != 0),
+                LinkAttribute::Link(index) => link.parent = Some(*index).filter(|i| *i != 0),
                 LinkAttribute::LinkInfo(infos) => {
                     link.kind = infos.iter().find_map(|info| match info {
                         LinkInfo::Kind(kind) => Some(kind.to_string()),

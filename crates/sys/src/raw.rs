@@ -8,6 +8,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+mod packet;
+
+pub(crate) use packet::{
+    PACKET_BATCH, PacketMessage, packet_bind, packet_overflows, packet_promiscuous, packet_receive,
+    packet_send, packet_socket,
+};
+
 /// A TAP device, in `TUNSETIFF` terms: layer 2, and no packet information before a frame.
 pub(crate) const TAP_FLAGS: c_int = libc::IFF_TAP | libc::IFF_NO_PI;
 

@@ -15,6 +15,9 @@ use crate::ip::{TCP, UDP};
 use crate::vnet::{Gso, GsoKind, VnetHeader};
 
 mod cut;
+mod nested;
+
+pub use nested::NestedSuperFrame;
 
 /// The longest headers a super-frame can have: Ethernet, two VLAN tags, IPv4 with all options, TCP
 /// with all options. [`Shape::check`] looks at no byte behind them.

@@ -9,6 +9,7 @@ pub mod pair;
 pub mod program;
 pub mod reading;
 pub mod scenario;
+pub mod station;
 pub mod table;
 pub mod turn;
 

@@ -72,6 +72,8 @@ pub struct Recipe {
     pub ports: Vec<PortVlans>,
     /// MTU of its ports.
     pub port_mtu: u16,
+    /// It passes frames from one peer to another.
+    pub relay: bool,
 }
 
 /// The true time at the beginning of every run, ns since 1970.
@@ -155,6 +157,7 @@ impl Host {
         let uplinks = recipe.roles.iter().enumerate();
         let ports = recipe.ports.iter().enumerate();
         let config = NodeConfig {
+            relay: recipe.relay,
             name: recipe.name.clone(),
             private_key: recipe.private_key.clone(),
             seed,
@@ -180,6 +183,8 @@ impl Host {
                 .collect(),
             ports: ports
                 .map(|(id, vlans)| NodePort {
+                    storm: node::StormLimits::default(),
+                    present: true,
                     name: format!("port{id}"),
                     vlans: vlans.clone(),
                     mtu: recipe.port_mtu,

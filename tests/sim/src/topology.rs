@@ -114,6 +114,7 @@ fn machine(world: &mut World, spec: &PairSpec, host: usize) -> Host {
         }],
         ports: spec.ports.clone(),
         port_mtu: spec.port_mtu,
+        relay: false,
     };
     let socket = |uplink: u8| Socket::plain(address(host, uplink, 0, v6(uplink)), spec.device_mtu);
     Host::new(recipe, uplinks.map(socket).collect())
@@ -160,6 +161,7 @@ fn machine_of_star(world: &mut World, spokes: usize, host: usize, uplinks: u8) -
         },
         ports: vec![PortVlans::Transparent],
         port_mtu: 1500,
+        relay: false,
     };
     let socket = |uplink| Socket::plain(address(host, uplink, 0, false), 1500);
     Host::new(recipe, (0..uplinks).map(socket).collect())

@@ -365,3 +365,58 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_storm_is_dropped_at_its_port_by_kind() {
+    use crate::storm::{FloodSize, StormLimit, StormLimits};
+    let (mut bridge, now) = (switch(false), start());
+    let limits = StormLimits {
+        broadcast: Some(StormLimit::Frames(4)),
+        multicast: Some(StormLimit::Frames(8)),
+        unknown: Some(StormLimit::Frames(12)),
+    };
+    assert!(bridge.set_storm_limits(WIRE, limits));
+    assert!(!bridge.set_storm_limits(PortId(4), limits));
+    let size = FloodSize {
+        frames: 1,
+        bytes: 64,
+    };
+    let mut storm = |from, dst| {
+        let results: Vec<_> = (0..100)
+            .map(|_| {
+                let ingress = bridge
+                    .ingress(from, &frame(dst, mac(1), None), now)
+                    .unwrap();
+                bridge.admit(from, &ingress, size, now)
+            })
+            .collect();
+        let passed = results.iter().filter(|result| result.is_ok()).count();
+        (
+            passed,
+            results.last().unwrap().err(),
+            bridge.storm_drops(from),
+        )
+    };
+    let group = Mac([1, 0, 0x5e, 0, 0, 1]);
+    assert_eq!(
+        storm(WIRE, Mac::BROADCAST),
+        (2, Some(DropReason::StormBroadcast), 98)
+    );
+    assert_eq!(
+        storm(WIRE, group),
+        (3, Some(DropReason::StormMulticast), 195)
+    );
+    assert_eq!(
+        storm(WIRE, mac(2)),
+        (4, Some(DropReason::StormUnknown), 291)
+    );
+    assert_eq!(storm(WIRE2, Mac::BROADCAST), (100, None, 0));
+    // What is addressed to a known station is no storm.
+    bridge
+        .ingress(PEER, &frame(mac(1), mac(3), None), now)
+        .unwrap();
+    let known = bridge
+        .ingress(WIRE, &frame(mac(3), mac(1), None), now)
+        .unwrap();
+    assert_eq!(bridge.admit(WIRE, &known, size, now), Ok(()));
+}

@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics<'_>) {
     endpoint_uplinks(config, diagnostics);
     uplink_devices(config, diagnostics);
     alike_uplinks(config, diagnostics);
+    port_devices(config, diagnostics);
     port_bridges(config, diagnostics);
     port_addresses(config, diagnostics);
 }
@@ -131,7 +132,8 @@ fn uplink_devices(config: &Config, diagnostics: &mut Diagnostics<'_>) {
             continue;
         };
         for port in &config.ports {
-            let what = if port.name == *device {
+            let own = port.device.as_ref().unwrap_or(&port.name);
+            let what = if own == device {
                 "a port of this node"
             } else if port.bridge.as_ref() == Some(device) {
                 "the bridge that a port of this node joins"
@@ -161,6 +163,28 @@ fn alike_uplinks(config: &Config, diagnostics: &mut Diagnostics<'_>) {
                 other.name
             );
             diagnostics.warning_at("uplink", index, "name", message);
+        }
+    }
+}
+
+fn port_devices(config: &Config, diagnostics: &mut Diagnostics<'_>) {
+    for (index, port) in config.ports.iter().enumerate() {
+        let Some(device) = &port.device else { continue };
+        let is_theirs = |(at, other): (usize, &super::PortConfig)| {
+            let taken = other.device.as_ref().unwrap_or(&other.name);
+            at != index && (at < index || other.device.is_none()) && taken == device
+        };
+        if config.ports.iter().enumerate().any(is_theirs) {
+            let message = format!("{device:?} is another port of this node too; keep one");
+            diagnostics.error_at("port", index, "device", message);
+        }
+        let joined = |other: &super::PortConfig| other.bridge.as_ref() == Some(device);
+        if config.ports.iter().any(joined) {
+            let message = format!(
+                "{device:?} is the bridge that a port of this node joins; take over one of its \
+                 members, after taking it out of the bridge"
+            );
+            diagnostics.error_at("port", index, "device", message);
         }
     }
 }

@@ -19,6 +19,7 @@ mod node;
 mod peer;
 mod port;
 mod section;
+mod storm;
 mod switch;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use keys::{KEY_BYTES, PublicKey, SecretKey, decode as decode_key, derived_ma
 pub use node::{ControlConfig, NodeConfig};
 pub use peer::{Mode, PeerConfig};
 pub use port::{DEFAULT_MTU, PortConfig, PortVlan};
+pub use storm::{StormLimit, StormLimits};
 pub use switch::SwitchConfig;
 pub use uplink::{DEFAULT_UPLINK, Role, UplinkConfig};
 pub use value::{Budget, BudgetPeriod};

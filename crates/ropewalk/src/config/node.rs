@@ -94,9 +94,6 @@ pub(super) fn node(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
             .unwrap_or(false),
     };
     section.not_yet(diagnostics, &["site", "priority", "vlan-priority"]);
-    if node.relay {
-        section.not_yet(diagnostics, &["relay"]);
-    }
     node
 }
 

@@ -7,17 +7,20 @@ use toml::de::DeValue;
 
 use super::diagnostic::Diagnostics;
 use super::section::Section;
+use super::storm::{self, StormLimits};
 use super::value;
 use super::vlan::{self, VlanSet};
 
 /// The MTU of a port that names none.
 pub const DEFAULT_MTU: u16 = 1500;
 
-/// `[[port]]` of the TAP kind, the only one of this version.
+/// `[[port]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortConfig {
-    /// The TAP device.
+    /// The port's name; also that of its TAP device, if it is one.
     pub name: String,
+    /// The interface that it takes over; `None`: it is a TAP device.
+    pub device: Option<String>,
     /// Leave a device that we made in place at the end.
     pub persist: bool,
     /// Addresses with their prefix lengths, host bits kept.
@@ -36,6 +39,8 @@ pub struct PortConfig {
     pub bridge: Option<String>,
     /// Which VLANs pass, and how.
     pub vlan: PortVlan,
+    /// How many frames that go to many it may bring in.
+    pub storm: StormLimits,
 }
 
 /// How a port treats VLAN tags.
@@ -56,7 +61,11 @@ pub enum PortVlan {
 
 /// Reads one `[[port]]`. The MAC is derived later, when the node's key is known.
 pub(super) fn port(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) -> PortConfig {
-    let name = name(section, diagnostics);
+    let device = section.read(diagnostics, "device", value::interface);
+    let name = name(section, diagnostics, device.as_deref());
+    if section.has("device") {
+        refuse_tap_keys(section, diagnostics);
+    }
     switch_keys(section, diagnostics);
     let mtu = section.read(diagnostics, "mtu", mtu);
     let mac = section.read(diagnostics, "mac", value::mac);
@@ -68,6 +77,7 @@ pub(super) fn port(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
     }
     let port = PortConfig {
         name,
+        device,
         persist: section
             .read(diagnostics, "persist", value::boolean)
             .unwrap_or(false),
@@ -83,28 +93,58 @@ pub(super) fn port(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
         has_mac,
         bridge: section.read(diagnostics, "bridge", value::interface),
         vlan: port_vlan(section, diagnostics),
+        storm: section
+            .read(diagnostics, "storm-limit", storm::limits)
+            .unwrap_or_default(),
     };
     check_addresses(section, diagnostics, &port);
     check_gateways(section, diagnostics, &port);
     port
 }
 
-fn name(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) -> String {
-    let device = section.read(diagnostics, "device", value::interface);
+fn name(
+    section: &mut Section<'_>,
+    diagnostics: &mut Diagnostics<'_>,
+    device: Option<&str>,
+) -> String {
     if section.has("device") {
-        let message = "takes over an interface, which is not supported yet in this version; \
-                       write name = \"...\" for a TAP port, with bridge = \"...\" if it is to join \
-                       that interface's bridge";
-        section.error(diagnostics, "device", message);
-        return section
-            .read(diagnostics, "name", value::interface)
-            .or(device)
-            .unwrap_or_default();
+        let name = section.read(diagnostics, "name", value::interface);
+        return name.or(device.map(str::to_owned)).unwrap_or_default();
     }
-    let remedy = "add name = \"bond0\", say: the TAP device to make";
+    let remedy = "add name = \"bond0\", say: the TAP device to make; or device = \"eth1\": the \
+                  interface to take over";
     section
         .require(diagnostics, "name", remedy, value::interface)
         .unwrap_or_default()
+}
+
+/// An interface that is taken over belongs to the switch alone: the host is no station there.
+fn refuse_tap_keys(section: &Section<'_>, diagnostics: &mut Diagnostics<'_>) {
+    for (key, instead) in [
+        (
+            "address",
+            "give it to a TAP port beside this one, with the same VLAN",
+        ),
+        (
+            "gateway",
+            "give it to a TAP port beside this one, with the same VLAN",
+        ),
+        (
+            "mac",
+            "remove it: frames keep the addresses of the stations that sent them",
+        ),
+        ("persist", "remove it: the interface stays in any case"),
+        (
+            "bridge",
+            "remove it, or remove device and let a TAP port join that bridge",
+        ),
+    ] {
+        if section.has(key) {
+            let message =
+                format!("is for TAP ports, and device takes an interface over; {instead}");
+            section.error(diagnostics, key, message);
+        }
+    }
 }
 
 /// Keys of the switch that this version checks but does not act on.
@@ -128,24 +168,14 @@ fn switch_keys(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) {
     for flag in ["edge", "bpdu-guard", "root-guard"] {
         section.read(diagnostics, flag, value::boolean);
     }
-    section.read(diagnostics, "storm-limit", storm_limit);
     let keys = [
         "path-cost",
         "port-priority",
         "edge",
         "bpdu-guard",
         "root-guard",
-        "storm-limit",
     ];
     section.not_yet(diagnostics, &keys);
-}
-
-/// Packets per second as a number, or a rate such as `10 Mbit/s`.
-fn storm_limit(value: &DeValue<'_>) -> Result<(), String> {
-    match value {
-        DeValue::Integer(_) => value::integer(value, 1..=100_000_000, "frames a second").map(drop),
-        other => value::rate(other).map(drop),
-    }
 }
 
 fn mtu(value: &DeValue<'_>) -> Result<u16, String> {

@@ -205,6 +205,7 @@ fn ndjson(receiver: Receiver<Event>) -> impl Stream<Item = Result<Bytes, serde_j
                 kind: "lagged".to_owned(),
                 peer: None,
                 path: None,
+                port: None,
                 reason: Some(format!("{missed} events missed")),
             },
             Err(RecvError::Closed) => return None,

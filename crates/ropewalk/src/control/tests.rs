@@ -75,6 +75,7 @@ fn event(kind: &str) -> Event {
         kind: kind.to_owned(),
         peer: None,
         path: None,
+        port: None,
         reason: None,
     }
 }

@@ -1,6 +1,10 @@
 //! The control API's answers, from the data thread's snapshots.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +33,10 @@ pub(super) struct Backend {
     peers: Vec<String>,
     listen_port: u16,
     warnings: Vec<String>,
+    /// Names of the local ports, and whether each is an interface taken over.
+    ports: Vec<(String, bool)>,
+    /// What the machine lacks at the moment.
+    missing: Mutex<Vec<String>>,
 }
 
 impl Backend {
@@ -45,7 +53,37 @@ impl Backend {
             peers: config.peers.iter().map(|peer| peer.name.clone()).collect(),
             listen_port: config.node.listen.first().map_or(0, SocketAddr::port),
             warnings,
+            ports: config
+                .ports
+                .iter()
+                .map(|port| (port.name.clone(), port.device.is_some()))
+                .collect(),
+            missing: Mutex::default(),
         }
+    }
+
+    /// Replaces the sentences about what the machine lacks.
+    pub(super) fn set_missing(&self, missing: Vec<String>) {
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+    }
+
+    /// Passes on what became of a port's interface; `reason` is empty when it can be used.
+    pub(super) fn on_port(&self, port: usize, reason: &'static str) {
+        let name = self.ports.get(port).map(|(name, _)| name.clone());
+        let kind = if reason.is_empty() {
+            "port-up"
+        } else {
+            "port-down"
+        };
+        tracing::info!(port = name.as_deref(), reason, "{kind}");
+        let _ = self.events.send(Event {
+            time: Timestamp::now(),
+            kind: kind.to_owned(),
+            peer: None,
+            path: None,
+            port: name,
+            reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+        });
     }
 
     /// Passes an event of the data thread to whoever listens, and to the log.
@@ -64,6 +102,7 @@ impl Backend {
             kind: kind.to_owned(),
             peer,
             path,
+            port: None,
             reason: reason.map(str::to_owned),
         });
     }
@@ -129,6 +168,9 @@ impl Backend {
             ("socket-unreachable", stats.unreachable),
             ("socket-foreign-address", stats.foreign),
             ("tap-refused", stats.tap_refused),
+            ("device-refused", stats.device_refused),
+            ("device-overflow", stats.device_overflow),
+            ("device-unreadable", stats.device_unreadable),
             ("ingress-full", stats.waiting.overflow_drops),
             ("ingress-delay", stats.waiting.codel_drops),
         ] {
@@ -148,13 +190,26 @@ impl Backend {
                 .iter()
                 .map(|peer| self.peer(peer, &clock))
                 .collect(),
-            ports: snapshot.ports.iter().map(port).collect(),
+            ports: snapshot
+                .ports
+                .iter()
+                .enumerate()
+                .map(|(at, port)| self.port(at, port))
+                .collect(),
             forwarders: Vec::new(),
             drops,
             warnings: self
                 .warnings
                 .iter()
                 .cloned()
+                .chain(
+                    self.missing
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .iter()
+                        .cloned(),
+                )
+                .chain(snapshot.ports.iter().filter_map(blocked))
                 .chain(self.failure(stats, &clock))
                 .collect(),
         }
@@ -170,6 +225,40 @@ impl Backend {
             "uplink {uplink}: sending to {} fails: {error}",
             target.remote
         ))
+    }
+
+    fn port(&self, at: usize, port: &PortSnapshot) -> PortStatus {
+        PortStatus {
+            name: port.name.clone(),
+            kind: match port.kind {
+                PortKindSnapshot::Local => match self.ports.get(at) {
+                    Some((_, true)) => PortKind::Device,
+                    _ => PortKind::Tap,
+                },
+                PortKindSnapshot::Peer => PortKind::Peer,
+            },
+            state: match port.state {
+                "forwarding" => PortState::Forwarding,
+                "learning" => PortState::Learning,
+                _ => PortState::Discarding,
+            },
+            role: None,
+            reason: Some(port.reason.to_owned()).filter(|reason| !reason.is_empty()),
+            storm_drops: port.storm_drops,
+            vlans: port.vlans.as_ref().map_or_else(
+                || "all".to_owned(),
+                |ranges| {
+                    let range = |&(first, last): &(u16, u16)| {
+                        if first == last {
+                            first.to_string()
+                        } else {
+                            format!("{first}-{last}")
+                        }
+                    };
+                    ranges.iter().map(range).collect::<Vec<_>>().join(",")
+                },
+            ),
+        }
     }
 
     fn peer(&self, peer: &PeerSnapshot, clock: &Clock) -> PeerStatus {
@@ -339,33 +428,17 @@ fn with_headers(bytes: u64, datagrams: u64, remote: SocketAddr) -> u64 {
     bytes + datagrams * if remote.is_ipv4() { 28 } else { 48 }
 }
 
-fn port(port: &PortSnapshot) -> PortStatus {
-    PortStatus {
-        name: port.name.clone(),
-        kind: match port.kind {
-            PortKindSnapshot::Local => PortKind::Tap,
-            PortKindSnapshot::Peer => PortKind::Peer,
-        },
-        state: match port.state {
-            "forwarding" => PortState::Forwarding,
-            "learning" => PortState::Learning,
-            _ => PortState::Discarding,
-        },
-        role: None,
-        vlans: port.vlans.as_ref().map_or_else(
-            || "all".to_owned(),
-            |ranges| {
-                let range = |&(first, last): &(u16, u16)| {
-                    if first == last {
-                        first.to_string()
-                    } else {
-                        format!("{first}-{last}")
-                    }
-                };
-                ranges.iter().map(range).collect::<Vec<_>>().join(",")
-            },
-        ),
-    }
+/// What to say of a port whose network drops frames of foreign stations.
+fn blocked(port: &PortSnapshot) -> Option<String> {
+    port.blocks_foreign.then(|| {
+        format!(
+            "port {}: broadcasts come in, but nobody there answers the stations behind this switch. \
+             If this is a virtual machine, its hypervisor probably drops frames of other Ethernet \
+             addresses than the one it gave: allow promiscuous mode, forged transmits and MAC address \
+             changes at the virtual switch (VMware), or MAC address spoofing at the adapter (Hyper-V)",
+            port.name
+        )
+    })
 }
 
 fn base64(key: &[u8; 32]) -> String {

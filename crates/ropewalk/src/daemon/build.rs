@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use node::{
     BudgetPeriod, Mac, Mode, Node, NodeAddresses, NodeBudget, NodeConfig, NodePeer, NodePort,
-    NodeUplink, PortVlans, PresharedKey, PrivateKey, PublicKey, Role, RoleCode, VlanId, VlanSet,
+    NodeUplink, PortVlans, PresharedKey, PrivateKey, PublicKey, Role, RoleCode, StormLimit,
+    StormLimits, VlanId, VlanSet,
 };
 
 use crate::{
@@ -29,9 +30,10 @@ pub(super) fn node(config: &Config, ports: &[OpenPort]) -> anyhow::Result<Node> 
             limit: config.switch.fdb_limit as usize,
             ageing: Duration::from_secs(config.switch.ageing_time_s.into()),
         },
+        relay: config.node.relay,
     };
     for port in ports {
-        tracing::debug!(port = port.tap.name(), mac = %Mac(port.mac), mtu = port.mtu, "port");
+        tracing::debug!(port = %config.ports[port.index].name, mac = %Mac(port.mac), mtu = port.mtu, "port");
     }
     Ok(Node::new(node, std::time::Instant::now()))
 }
@@ -92,7 +94,23 @@ fn port(config: &Config, open: &OpenPort) -> Option<NodePort> {
         name: port.name.clone(),
         vlans,
         mtu: open.mtu,
+        storm: storm_limits(port.storm),
+        present: open.tap.is_some(),
     })
+}
+
+fn storm_limits(limits: config::StormLimits) -> StormLimits {
+    let limit = |limit: Option<config::StormLimit>| {
+        limit.map(|limit| match limit {
+            config::StormLimit::Frames(rate) => StormLimit::Frames(rate),
+            config::StormLimit::Bits(rate) => StormLimit::Bits(rate),
+        })
+    };
+    StormLimits {
+        broadcast: limit(limits.broadcast),
+        multicast: limit(limits.multicast),
+        unknown: limit(limits.unknown),
+    }
 }
 
 fn vlan_set(vlans: &config::VlanSet) -> VlanSet {

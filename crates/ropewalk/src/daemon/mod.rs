@@ -9,6 +9,7 @@ mod lines;
 use std::{path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
+use node::{Mac, PortChange, PortIndex};
 use sys::{Netlink, netlink::Monitor, privilege};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -21,7 +22,7 @@ use crate::{
     dataplane::{self, Handle, Request},
     machine,
     notify::Notifier,
-    setup::{OpenPort, Setup},
+    setup::{DeviceChange, OpenPort, Setup},
 };
 
 use backend::Backend;
@@ -107,6 +108,7 @@ async fn run_prepared(
     let taps = ports.into_iter().map(|port| port.tap).collect();
     let (handle, thread) = dataplane::start(node, taps, events)?;
     handle.ask(Request::OwnInterfaces(own.clone()))?;
+    let daemon_own = own.clone();
     let changed = Arc::new(Notify::new());
     let opened = Lines::open(
         config,
@@ -128,6 +130,8 @@ async fn run_prepared(
     let resolver = Resolver::new(config, own, handle.clone(), netlink);
     let mut daemon = Daemon {
         setup,
+        backend: backend.clone(),
+        own_interfaces: daemon_own,
         handle: handle.clone(),
         changed,
         told_missing: Vec::new(),
@@ -145,11 +149,14 @@ async fn run_prepared(
     ended.and(data)
 }
 
-/// Interfaces that belong to the tunnel: our TAP devices and the bridges they are in.
+/// Interfaces that belong to the tunnel: our TAP devices, the bridges they are in, and interfaces taken over.
 async fn own_interfaces(config: &Config, ports: &[OpenPort], netlink: &Netlink) -> Vec<u32> {
-    let mut own: Vec<u32> = ports.iter().map(|port| port.tap.ifindex()).collect();
-    for bridge in config.ports.iter().filter_map(|port| port.bridge.as_ref()) {
-        if let Ok(index) = netlink.index(bridge).await {
+    let taps = ports.iter().filter_map(|port| port.tap.as_ref());
+    let mut own: Vec<u32> = taps.map(sys::Tap::ifindex).collect();
+    let bridges = config.ports.iter().filter_map(|port| port.bridge.as_ref());
+    let devices = config.ports.iter().filter_map(|port| port.device.as_ref());
+    for name in bridges.chain(devices) {
+        if let Ok(index) = netlink.index(name).await {
             own.push(index);
         }
     }
@@ -181,6 +188,9 @@ async fn end(handle: &Handle, thread: JoinHandle<anyhow::Result<()>>) -> anyhow:
 /// What the control thread does besides answering.
 struct Daemon {
     setup: Setup,
+    backend: Arc<Backend>,
+    /// Those of the tunnel at the start.
+    own_interfaces: Vec<u32>,
     handle: Handle,
     changed: Arc<Notify>,
     told_missing: Vec<String>,
@@ -230,12 +240,49 @@ impl Daemon {
     /// Does what has become possible; says once what is still missing.
     async fn look(&mut self) {
         let missing = self.setup.refresh().await;
+        let changes = self.setup.take_changes();
+        if !changes.is_empty() {
+            self.pass_on(changes);
+        }
         for what in missing
             .iter()
             .filter(|what| !self.told_missing.contains(what))
         {
             tracing::warn!("{what}");
         }
+        self.backend.set_missing(missing.clone());
         self.told_missing = missing;
+    }
+
+    /// Tells the data thread what became of interfaces.
+    fn pass_on(&mut self, changes: Vec<DeviceChange>) {
+        for change in changes {
+            let port = PortIndex(change.port as u16);
+            let told = match change.reason {
+                "" => PortChange::Present {
+                    watch: change.mac.map(Mac),
+                },
+                reason => PortChange::Absent(reason),
+            };
+            self.backend.on_port(change.port, change.reason);
+            if self
+                .handle
+                .ask(Request::Port(port, told, change.socket))
+                .is_err()
+            {
+                tracing::error!(
+                    port = change.port,
+                    "the data thread is too busy to hear of an interface"
+                );
+            }
+        }
+        let mut own = self.own_interfaces.clone();
+        own.extend(
+            self.setup
+                .taken()
+                .filter(|index| !self.own_interfaces.contains(index)),
+        );
+        // The old list is right but for interfaces that came since.
+        let _ = self.handle.ask(Request::OwnInterfaces(own));
     }
 }

@@ -5,6 +5,7 @@
 
 mod ingress;
 mod lines;
+mod port;
 mod run;
 mod sinks;
 
@@ -15,8 +16,11 @@ use std::{
     time::Instant,
 };
 
-use node::{Endpoint, FdbEntry, Node, NodeEvent, NodeSnapshot, PathOp, UplinkId, UplinkState};
-use sys::{Tap, UdpSocket, poll::Waker};
+use node::{
+    Endpoint, FdbEntry, Node, NodeEvent, NodeSnapshot, PathOp, PortChange, PortIndex, UplinkId,
+    UplinkState,
+};
+use sys::{PacketSocket, Tap, UdpSocket, poll::Waker};
 use tokio::sync::{mpsc, oneshot};
 
 pub use sinks::SendStats;
@@ -44,6 +48,8 @@ pub enum Request {
     Uplink(UplinkId, UplinkState, Option<Vec<UdpSocket>>),
     /// Addresses of other uplinks' devices: what comes through this uplink to them is not taken.
     Foreign(UplinkId, Vec<IpAddr>),
+    /// The interface of a port came, went or changed; `Some`: with this socket from now on.
+    Port(PortIndex, PortChange, Option<PacketSocket>),
     /// Interfaces of our own, through which no datagram of ours may come.
     OwnInterfaces(Vec<u32>),
     /// Answer to show that you live.
@@ -110,13 +116,13 @@ impl Handle {
     }
 }
 
-/// Starts the data thread. Events go to `events`, bounded: when it is full they are lost, and only snapshots tell.
+/// Starts the data thread. A port without a TAP device gets its socket later. Events go to `events`, bounded: when it is full they are lost, and only snapshots tell.
 ///
 /// # Errors
 /// When the thread or its descriptors cannot be made.
 pub fn start(
     node: Node,
-    taps: Vec<Tap>,
+    taps: Vec<Option<Tap>>,
     events: mpsc::Sender<NodeEvent>,
 ) -> std::io::Result<(Handle, JoinHandle<anyhow::Result<()>>)> {
     let (requests, inbox) = sync_channel(MAX_REQUESTS);

@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use node::{Arrival, Io, Node, NodeCommand, NodeEvent, PortIndex, UplinkId, UplinkState};
+use node::{
+    Arrival, Io, Node, NodeCommand, NodeEvent, PortChange, PortIndex, UplinkId, UplinkState,
+};
 use sys::{
-    Tap, UdpSocket,
+    PacketSocket, Tap, UdpSocket,
     clock::{Clock, wall_unix_nanos},
+    packet::FrameBuffers,
     poll::{Events, Interest, Poller, Waker},
     tap::{READ_LEN, VNET_LEN},
     udp::{BATCH_SIZE, Meta, RECV_BUFFER_SIZE},
@@ -20,6 +23,7 @@ use super::{
     Request, Snapshot,
     ingress::Ingress,
     lines::Lines,
+    port::{self, Port},
     sinks::{Outbox, Ports},
 };
 
@@ -38,9 +42,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What a TAP that is switched off answers.
 const EIO: i32 = 5;
+/// What an interface answers that has a super-frame of an unknown kind.
+const EINVAL: i32 = 22;
+
+/// The reason of a port whose interface is gone.
+const DEVICE_ABSENT: &str = "device-absent";
 
 const WAKER: u64 = u64::MAX;
-const TAP_BASE: u64 = 1 << 32;
+const PORT_BASE: u64 = 1 << 32;
 
 pub(super) struct Loop {
     node: Node,
@@ -54,6 +63,10 @@ pub(super) struct Loop {
     clock: Clock,
     receive: Receive,
     frame: Vec<u8>,
+    /// For interfaces; none yet while there was no such port.
+    frames: Option<FrameBuffers>,
+    unreadable: u64,
+    overflows: u64,
     ingress: Ingress,
 }
 
@@ -61,6 +74,15 @@ pub(super) struct Loop {
 struct Receive {
     buffers: [Vec<u8>; BATCH_SIZE],
     metas: Vec<Meta>,
+}
+
+/// What one port may still do in this wake-up.
+struct Turn {
+    port: PortIndex,
+    /// Frames sent at once.
+    direct: usize,
+    /// Frames taken to wait.
+    waiting: usize,
 }
 
 enum Next {
@@ -71,7 +93,7 @@ enum Next {
 impl Loop {
     pub(super) fn new(
         node: Node,
-        taps: Vec<Tap>,
+        taps: Vec<Option<Tap>>,
         inbox: Receiver<Request>,
         waker: Waker,
         events_out: mpsc::Sender<NodeEvent>,
@@ -80,13 +102,17 @@ impl Loop {
         let clock = Clock::new();
         let poller = Poller::new()?;
         poller.add(&waker, WAKER, Interest::Read)?;
-        for (at, tap) in taps.iter().enumerate() {
-            poller.add(tap, TAP_BASE + at as u64, Interest::Read)?;
+        let ports: Vec<Port> = taps
+            .into_iter()
+            .map(|tap| tap.map_or(Port::Absent, Port::Tap))
+            .collect();
+        for (at, port) in ports.iter().enumerate() {
+            port::watch(&poller, port, PORT_BASE + at as u64)?;
         }
         let lines = Lines::new(node.uplink_names().count());
         Ok(Self {
             outbox: Outbox::new(lines, clock.now()),
-            ports: Ports::new(taps),
+            ports: Ports::new(ports),
             own_interfaces: Vec::new(),
             inbox,
             waker,
@@ -98,6 +124,9 @@ impl Loop {
                 metas: vec![Meta::default(); BATCH_SIZE],
             },
             frame: vec![0; READ_LEN],
+            frames: None,
+            unreadable: 0,
+            overflows: 0,
             ingress: Ingress::new(secret),
             node,
         })
@@ -121,15 +150,15 @@ impl Loop {
             tokens.clear();
             tokens.extend(ready.iter().map(|event| event.token));
             // Datagrams first: an acknowledgement that is here already must count before a timer does.
-            for &token in tokens.iter().filter(|&&token| token < TAP_BASE) {
+            for &token in tokens.iter().filter(|&&token| token < PORT_BASE) {
                 self.read_socket(token, now);
             }
             let mut budget = BYTES_PER_WAKE;
             for &token in tokens
                 .iter()
-                .filter(|&&token| (TAP_BASE..WAKER).contains(&token))
+                .filter(|&&token| (PORT_BASE..WAKER).contains(&token))
             {
-                self.read_tap((token - TAP_BASE) as usize, &mut budget, now)?;
+                self.read_port((token - PORT_BASE) as usize, &mut budget, now)?;
             }
             self.serve_waiting(budget, now);
             if tokens.contains(&WAKER) && matches!(self.serve(now), Next::End) {
@@ -152,54 +181,99 @@ impl Loop {
             };
             self.node.flush(now, &mut io);
             self.outbox.flush();
+            self.ports.flush();
             self.pass_events_on();
         }
     }
 
-    /// Reads what the TAP has, within bounds. While nothing waits, it is sent at once, up to `budget` bytes; the rest waits.
+    /// Reads what a port has, within bounds. While nothing waits, it is sent at once, up to `budget` bytes; the rest waits.
     ///
     /// # Errors
-    /// When the device is gone: only a new start brings it back.
-    fn read_tap(&mut self, at: usize, budget: &mut usize, now: Instant) -> anyhow::Result<()> {
-        let header = if self.ports.taps[at].vnet() {
-            VNET_LEN
-        } else {
-            0
+    /// When a TAP device is gone: only a new start brings it back.
+    fn read_port(&mut self, at: usize, budget: &mut usize, now: Instant) -> anyhow::Result<()> {
+        let mut turn = Turn {
+            port: PortIndex(at as u16),
+            direct: FRAMES_PER_WAKE,
+            waiting: WAITING_PER_WAKE,
         };
-        let port = PortIndex(at as u16);
-        let (mut direct, mut waiting) = (FRAMES_PER_WAKE, WAITING_PER_WAKE);
-        while waiting > 0 {
-            let Some(len) = self.read_frame(at)? else {
-                break;
-            };
-            let read = &self.frame[..len];
-            if direct == 0 || *budget == 0 || !self.ingress.is_empty() {
-                self.ingress.push(port, header, read, now);
-                waiting -= 1;
-                continue;
+        match &self.ports.list[at] {
+            Port::Tap(tap) => {
+                let header = if tap.vnet() { VNET_LEN } else { 0 };
+                while turn.waiting > 0
+                    && let Some(len) = self.read_frame(at)?
+                {
+                    let frame = std::mem::take(&mut self.frame);
+                    self.take_frame(&mut turn, header, &frame[..len], budget, now);
+                    self.frame = frame;
+                }
             }
-            direct -= 1;
-            *budget = budget.saturating_sub(len);
-            let mut io = Io {
-                datagrams: &mut self.outbox,
-                frames: &mut self.ports,
-            };
-            pass(&mut self.node, port, header > 0, read, now, &mut io);
+            Port::Device(_) => self.read_device(&mut turn, budget, now),
+            Port::Absent => {}
         }
         Ok(())
     }
 
+    fn read_device(&mut self, turn: &mut Turn, budget: &mut usize, now: Instant) {
+        let mut frames = self.frames.take().unwrap_or_default();
+        while turn.waiting > 0 {
+            let Port::Device(socket) = &self.ports.list[usize::from(turn.port.0)] else {
+                break;
+            };
+            match socket.receive(&mut frames) {
+                Ok(()) => {
+                    for record in frames.records() {
+                        self.take_frame(turn, VNET_LEN, record, budget, now);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(EINVAL) => {
+                    self.unreadable += 1;
+                    turn.waiting -= 1;
+                }
+                // Nothing there, or switched off, or gone: the control thread tells.
+                Err(_) => break,
+            }
+        }
+        self.frames = Some(frames);
+    }
+
+    /// Sends a frame that was read, or lets it wait.
+    fn take_frame(
+        &mut self,
+        turn: &mut Turn,
+        header: usize,
+        read: &[u8],
+        budget: &mut usize,
+        now: Instant,
+    ) {
+        if turn.direct == 0 || *budget == 0 || !self.ingress.is_empty() {
+            self.ingress.push(turn.port, header, read, now);
+            turn.waiting = turn.waiting.saturating_sub(1);
+            return;
+        }
+        turn.direct -= 1;
+        *budget = budget.saturating_sub(read.len());
+        let mut io = Io {
+            datagrams: &mut self.outbox,
+            frames: &mut self.ports,
+        };
+        pass(&mut self.node, turn.port, header > 0, read, now, &mut io);
+    }
+
     /// The length of the next frame of a TAP, now in `self.frame`; `None`: there is none.
     fn read_frame(&mut self, at: usize) -> anyhow::Result<Option<usize>> {
+        let Port::Tap(tap) = &self.ports.list[at] else {
+            return Ok(None);
+        };
         loop {
-            return match self.ports.taps[at].read(&mut self.frame) {
+            return match tap.read(&mut self.frame) {
                 Ok(len) => Ok(Some(len)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // Switched off: nothing to read either.
                 Err(error) if error.raw_os_error() == Some(EIO) => Ok(None),
                 Err(error) => {
-                    let name = self.ports.taps[at].name();
+                    let name = tap.name();
                     Err(anyhow::anyhow!(
                         "the device of port {name} is gone: {error}"
                     ))
@@ -317,7 +391,11 @@ impl Loop {
         match request {
             Request::Status(answer) => {
                 let mut stats = self.outbox.stats.clone();
-                stats.tap_refused = self.ports.refused;
+                self.note_overflows();
+                stats.tap_refused = self.ports.tap_refused;
+                stats.device_refused = self.ports.device_refused;
+                stats.device_overflow = self.overflows;
+                stats.device_unreadable = self.unreadable;
                 stats.waiting = self.ingress.counters();
                 let node = self.node.snapshot(now);
                 let _ = answer.send(Snapshot {
@@ -342,6 +420,7 @@ impl Loop {
             Request::Uplink(uplink, state, sockets) => {
                 self.change_line(uplink, state, sockets, now)
             }
+            Request::Port(port, change, socket) => self.change_port(port, change, socket, now),
             Request::Foreign(uplink, addresses) => self.outbox.lines.set_foreign(uplink, addresses),
             Request::OwnInterfaces(indexes) => self.own_interfaces = indexes,
             Request::Shutdown => {}
@@ -371,6 +450,38 @@ impl Loop {
             }
         }
         self.command(NodeCommand::Uplink(uplink, state), now);
+    }
+
+    fn change_port(
+        &mut self,
+        port: PortIndex,
+        change: PortChange,
+        socket: Option<PacketSocket>,
+        now: Instant,
+    ) {
+        let at = usize::from(port.0);
+        let Some(place) = self.ports.list.get_mut(at) else {
+            return;
+        };
+        if let Some(socket) = socket {
+            // The old one ends its watch with its descriptor.
+            *place = Port::Device(socket);
+            if let Err(error) = port::watch(&self.poller, place, PORT_BASE + at as u64) {
+                tracing::error!(%error, port = at, "an interface cannot be watched");
+            }
+        } else if change == PortChange::Absent(DEVICE_ABSENT) {
+            *place = Port::Absent;
+        }
+        self.command(NodeCommand::Port(port, change), now);
+    }
+
+    /// The kernel forgets what it tells.
+    fn note_overflows(&mut self) {
+        for port in &self.ports.list {
+            if let Port::Device(socket) = port {
+                self.overflows += socket.overflows();
+            }
+        }
     }
 
     fn command(&mut self, command: NodeCommand, now: Instant) -> bool {

@@ -1,17 +1,15 @@
-//! Where the node writes: datagrams gather into batches for UDP GSO, frames go to their TAP.
+//! Where the node writes: datagrams gather into batches for UDP GSO, frames go to their port.
 
 use std::{io, time::Instant};
 
 use node::{DatagramSink, FrameSink, GsoKind, PortIndex, Target, VnetHeader, queue::QueueCounters};
-use sys::{Tap, tap::VNET_LEN, udp::SendFailure};
+use sys::udp::SendFailure;
 
-use super::lines::Lines;
+use super::{lines::Lines, port::Port};
 
 /// What one `sendmsg` with UDP_SEGMENT takes.
 const MAX_SEGMENTS: usize = 64;
 const MAX_BATCH_BYTES: usize = 64_768;
-/// The virtio-net header of a frame that leaves nothing to its receiver.
-const NO_OFFLOAD: [u8; VNET_LEN] = [0; VNET_LEN];
 /// Batches open at once: one per path in use, usually.
 const MAX_BATCHES: usize = 8;
 
@@ -30,6 +28,12 @@ pub struct SendStats {
     pub waiting: QueueCounters,
     /// Frames that a TAP did not take.
     pub tap_refused: u64,
+    /// Frames that an interface did not take.
+    pub device_refused: u64,
+    /// Frames that found the buffer of an interface's socket full.
+    pub device_overflow: u64,
+    /// Super-frames of an interface that cannot be described.
+    pub device_unreadable: u64,
     /// The last failure: where to, what, when.
     pub last_failure: Option<(Target, String, Instant)>,
 }
@@ -205,25 +209,39 @@ impl DatagramSink for Outbox {
     }
 }
 
-/// Frames on their way to the TAP devices.
+/// Frames on their way to the ports.
 pub(super) struct Ports {
-    pub taps: Vec<Tap>,
-    pub refused: u64,
+    pub list: Vec<Port>,
+    /// Frames that a TAP device did not take.
+    pub tap_refused: u64,
+    /// Frames that an interface did not take.
+    pub device_refused: u64,
 }
 
 impl Ports {
-    pub(super) fn new(taps: Vec<Tap>) -> Self {
-        Self { taps, refused: 0 }
+    pub(super) fn new(list: Vec<Port>) -> Self {
+        Self {
+            list,
+            tap_refused: 0,
+            device_refused: 0,
+        }
     }
-}
 
-impl Ports {
-    fn write(&mut self, port: PortIndex, write: impl FnOnce(&Tap) -> io::Result<()>) -> bool {
-        let Some(tap) = self.taps.get(usize::from(port.0)) else {
+    /// Sends what gathered for interfaces.
+    pub(super) fn flush(&mut self) {
+        for port in &mut self.list {
+            self.device_refused += port.flush();
+        }
+    }
+
+    fn with(&mut self, port: PortIndex, send: impl FnOnce(&mut Port) -> u64) -> bool {
+        let Some(port) = self.list.get_mut(usize::from(port.0)) else {
             return false;
         };
-        if write(tap).is_err() {
-            self.refused += 1; // the device is down, or its queue full
+        let refused = send(port);
+        match port {
+            Port::Tap(_) => self.tap_refused += refused,
+            Port::Device(_) | Port::Absent => self.device_refused += refused,
         }
         true
     }
@@ -231,25 +249,15 @@ impl Ports {
 
 impl FrameSink for Ports {
     fn takes(&self, port: PortIndex, kind: Option<GsoKind>) -> bool {
-        let Some(tap) = self.taps.get(usize::from(port.0)) else {
-            return false;
-        };
-        let offloads = tap.offloads();
-        match kind {
-            None => tap.vnet(),
-            Some(GsoKind::TcpV4 | GsoKind::TcpV6) => offloads.tso,
-            Some(GsoKind::UdpL4) => offloads.uso,
-        }
+        let port = self.list.get(usize::from(port.0));
+        port.is_some_and(|port| port.takes(kind))
     }
 
     fn send(&mut self, port: PortIndex, frame: &[u8]) -> bool {
-        self.write(port, |tap| match tap.vnet() {
-            true => tap.write_parts(&NO_OFFLOAD, frame),
-            false => tap.write(frame),
-        })
+        self.with(port, |port| port.send(frame))
     }
 
     fn send_record(&mut self, port: PortIndex, header: &VnetHeader, frame: &[u8]) -> bool {
-        self.write(port, |tap| tap.write_parts(&header.encode(), frame))
+        self.with(port, |port| port.send_record(header, frame))
     }
 }

@@ -22,6 +22,14 @@ pub(super) enum Undo {
         address: IpAddr,
         prefix: u8,
     },
+    /// An address was taken away.
+    AddAddress {
+        device: String,
+        address: IpAddr,
+        prefix: u8,
+    },
+    /// It made its link-local address another way.
+    SetIpv6AddressMode { device: String, mode: u8 },
     /// The Ethernet address was another.
     SetMac { device: String, mac: [u8; 6] },
     /// The MTU was another.
@@ -33,6 +41,8 @@ pub(super) enum Undo {
         device: String,
         master: Option<String>,
     },
+    /// A table that drops what comes in by an interface was added.
+    DeleteIngressTable { table: String },
     /// A default route was added to the main table.
     DeleteDefaultRoute { device: String, gateway: IpAddr },
     /// A route was added to a private table.
@@ -59,12 +69,24 @@ impl Undo {
                 address,
                 prefix,
             } => netlink.delete_address(device, *address, *prefix).await,
+            Self::AddAddress {
+                device,
+                address,
+                prefix,
+            } => netlink.add_address(device, *address, *prefix).await,
+            Self::SetIpv6AddressMode { device, mode } => {
+                netlink.set_ipv6_address_mode(device, *mode).await
+            }
             Self::SetMac { device, mac } => netlink.set_mac(device, *mac).await,
             Self::SetMtu { device, mtu } => netlink.set_mtu(device, *mtu).await,
             Self::SetDown { device } => netlink.set_up(device, false).await,
             Self::SetMaster { device, master } => {
                 netlink.set_master(device, master.as_deref()).await
             }
+            Self::DeleteIngressTable { table } => match sys::ingress::remove(table) {
+                // It went with its owner, or its interface.
+                Ok(()) | Err(_) => Ok(()),
+            },
             Self::DeleteDefaultRoute { device, gateway } => {
                 netlink.delete_route(&default_route(device, *gateway)).await
             }

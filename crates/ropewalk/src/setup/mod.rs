@@ -12,12 +12,16 @@ use sys::{Netlink, Tap};
 
 use crate::config::{Config, PortConfig};
 
+mod device;
 mod journal;
 mod port;
 #[cfg(test)]
 mod tests;
 mod uplink;
 
+use device::Device;
+pub use device::DeviceChange;
+pub(crate) use device::unusable;
 use journal::Journal;
 use uplink::PrivateTable;
 
@@ -33,6 +37,19 @@ pub enum SetupError {
     /// The journal beside the control socket.
     #[error("cannot note what to undo later: {0}")]
     Journal(#[from] io::Error),
+    /// An interface cannot be taken over.
+    #[error("port {port}: {device} {why}")]
+    Unusable {
+        /// The port.
+        port: String,
+        /// The interface.
+        device: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A socket on an interface.
+    #[error("no packet socket: {0}; it takes CAP_NET_RAW")]
+    PacketSocket(io::Error),
     /// What should be a bridge is something else.
     #[error("port {port}: {bridge} is no bridge: name a kernel bridge")]
     NotABridge {
@@ -51,11 +68,12 @@ pub enum SetupError {
 pub struct OpenPort {
     /// Its place in [`Config::ports`].
     pub index: usize,
-    /// The device; its `adopted()` tells whether it was there before.
-    pub tap: Tap,
+    /// The TAP device; its `adopted()` tells whether it was there before. `None`: an interface that is
+    /// taken over, by [`Setup::refresh`], when it is there.
+    pub tap: Option<Tap>,
     /// The MTU it has now, bytes of IP.
     pub mtu: u16,
-    /// The Ethernet address it has now.
+    /// The Ethernet address it has now; zeroes while it is not there.
     pub mac: [u8; 6],
 }
 
@@ -65,6 +83,8 @@ pub struct OpenPort {
 pub struct Setup {
     netlink: Netlink,
     ports: Vec<PortConfig>,
+    devices: Vec<Device>,
+    changes: Vec<DeviceChange>,
     tables: Vec<PrivateTable>,
     journal: Journal,
 }
@@ -81,12 +101,20 @@ impl Setup {
         let mut setup = Self {
             netlink,
             ports: config.ports.clone(),
+            devices: Vec::new(),
+            changes: Vec::new(),
             tables: Vec::new(),
             journal,
         };
         let mut open = Vec::with_capacity(config.ports.len());
         for (index, port) in config.ports.iter().enumerate() {
-            let prepared = port::open(&setup.netlink, &mut setup.journal, index, port).await?;
+            let prepared = match &port.device {
+                None => port::open(&setup.netlink, &mut setup.journal, index, port).await?,
+                Some(device) => port::existing(&setup.netlink, index, port, device).await?,
+            };
+            if port.device.is_some() {
+                setup.devices.push(Device::new(index, port, prepared.mtu));
+            }
             open.push(prepared);
         }
         setup.tables = uplink::tables(&setup.netlink, &mut setup.journal, config).await?;
@@ -103,6 +131,11 @@ impl Setup {
             let joined = port::join_bridge(&self.netlink, &mut self.journal, port).await;
             missing.extend(joined.unwrap_or_else(|error| Some(error.to_string())));
         }
+        for device in &mut self.devices {
+            let look = device.look(&self.netlink, &mut self.journal).await;
+            self.changes.extend(look.change);
+            missing.extend(look.complaints);
+        }
         for table in &mut self.tables {
             let filled = table.fill(&self.netlink, &mut self.journal).await;
             missing.extend(
@@ -112,6 +145,16 @@ impl Setup {
             );
         }
         missing
+    }
+
+    /// What became of taken-over interfaces since the last call.
+    pub fn take_changes(&mut self) -> Vec<DeviceChange> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The indexes of the interfaces that are taken over now.
+    pub fn taken(&self) -> impl Iterator<Item = u32> {
+        self.devices.iter().filter_map(Device::ifindex)
     }
 
     /// The mark (`SO_MARK`) that leads an uplink's packets into its private routing table; `None`
@@ -125,6 +168,8 @@ impl Setup {
 
     /// Undoes everything now, rather than at the drop.
     pub fn undo(mut self) {
+        // Its tables are this process's own: nobody else can remove them.
+        self.devices.clear();
         self.journal.undo_all();
     }
 }

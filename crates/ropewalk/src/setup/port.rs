@@ -37,9 +37,31 @@ pub(super) async fn open(
     join_bridge(netlink, journal, port).await?;
     Ok(OpenPort {
         index,
-        tap,
+        tap: Some(tap),
         mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
         mac: link.mac.unwrap_or(port.mac),
+    })
+}
+
+/// A port on an interface, which need not be there now. It is not touched here.
+pub(super) async fn existing(
+    netlink: &Netlink,
+    index: usize,
+    port: &PortConfig,
+    device: &str,
+) -> Result<OpenPort, SetupError> {
+    let (links, addresses) = (netlink.links().await?, netlink.addresses(None).await?);
+    if let Some(why) = super::unusable(device, &links, &addresses) {
+        let (port, device) = (port.name.clone(), device.to_owned());
+        return Err(SetupError::Unusable { port, device, why });
+    }
+    let link = links.into_iter().find(|link| link.name == device);
+    let has = link.as_ref().filter(|_| !port.has_mtu);
+    Ok(OpenPort {
+        index,
+        tap: None,
+        mtu: has.map_or(port.mtu, |link| u16::try_from(link.mtu).unwrap_or(u16::MAX)),
+        mac: link.and_then(|link| link.mac).unwrap_or_default(),
     })
 }
 

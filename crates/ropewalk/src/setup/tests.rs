@@ -175,7 +175,7 @@ fn an_adopted_port_keeps_what_the_file_does_not_name() {
         let config = config(folder, "[[port]]\nname = \"rope0\"\n");
         let (_setup, ports) = Setup::apply(&config, netlink.clone()).await.unwrap();
         assert_eq!((ports[0].mac, ports[0].mtu), ([2, 0, 0, 0, 0, 7], 1400));
-        assert!(ports[0].tap.adopted());
+        assert!(ports[0].tap.as_ref().unwrap().adopted());
     });
 }
 

@@ -209,6 +209,12 @@ pub struct PortStatus {
     pub kind: PortKind,
     /// Whether frames pass.
     pub state: PortState,
+    /// Why its interface cannot be used, from a documented list.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Frames that it brought in beyond its `storm-limit`.
+    #[serde(default)]
+    pub storm_drops: u64,
     /// Spanning-tree role, when it speaks that.
     pub role: Option<String>,
     /// What may pass: `all`, or as `10,20-29`; untagged is 0.
@@ -282,6 +288,9 @@ pub struct Event {
     pub peer: Option<String>,
     /// The path it concerns, as `line1/192.168.100.2:1830`.
     pub path: Option<String>,
+    /// The port it concerns.
+    #[serde(default)]
+    pub port: Option<String>,
     /// Why, from a documented list.
     pub reason: Option<String>,
 }

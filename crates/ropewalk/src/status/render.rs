@@ -201,11 +201,12 @@ fn ports(out: &mut String, status: &Status, style: Style) {
         return;
     }
     out.push('\n');
-    let mut rows = vec![
-        ["port", "kind", "state", "role", "vlans"]
-            .map(Cell::from)
-            .into(),
-    ];
+    let mut heads = vec!["port", "kind", "state", "role", "vlans"];
+    let has_reason = status.ports.iter().any(|port| port.reason.is_some());
+    if has_reason {
+        heads.push("reason");
+    }
+    let mut rows = vec![heads.into_iter().map(Cell::from).collect()];
     for port in &status.ports {
         let role = port.role.as_deref().unwrap_or("-");
         rows.push(vec![
@@ -214,6 +215,7 @@ fn ports(out: &mut String, status: &Status, style: Style) {
             lowercase(port.state).into(),
             role.into(),
             (&*port.vlans).into(),
+            port.reason.as_deref().unwrap_or("").into(),
         ]);
     }
     table(out, "", &rows, style);

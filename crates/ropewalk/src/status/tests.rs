@@ -56,6 +56,8 @@ pub(crate) fn sample() -> Status {
         name: name.to_owned(),
         kind,
         state: PortState::Forwarding,
+        reason: None,
+        storm_drops: 0,
         role: None,
         vlans: vlans.to_owned(),
     };

@@ -7,6 +7,11 @@ use rtnetlink::packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 
+use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
+
+/// `IN6_ADDR_GEN_MODE_NONE`.
+pub const NO_ADDRESS: u8 = 1;
+
 use super::{Netlink, NetlinkError, Result, prefix_text};
 
 /// An address of an interface.
@@ -87,6 +92,42 @@ impl Netlink {
             .execute()
             .await
             .map_err(failed)
+    }
+
+    /// How an interface makes its link-local IPv6 address (`IN6_ADDR_GEN_MODE_*`); `None` where there is no IPv6.
+    pub async fn ipv6_address_mode(&self, name: &str) -> Result<Option<u8>> {
+        let mut found = self.handle.link().get().match_name(name).execute();
+        let message = found
+            .try_next()
+            .await
+            .map_err(|e| NetlinkError::new("look up link", name, e))?;
+        let attributes = message.iter().flat_map(|message| &message.attributes);
+        let inet6 = attributes
+            .filter_map(|attribute| match attribute {
+                LinkAttribute::AfSpecUnspec(families) => Some(families),
+                _ => None,
+            })
+            .flatten()
+            .filter_map(|family| match family {
+                AfSpecUnspec::Inet6(inet6) => Some(inet6),
+                _ => None,
+            })
+            .flatten();
+        let mut modes = inet6.filter_map(|setting| match setting {
+            AfSpecInet6::AddrGenMode(mode) => Some(u8::from(mode)),
+            _ => None,
+        });
+        Ok(modes.next())
+    }
+
+    /// Sets how an interface makes its link-local IPv6 address when it is switched on; [`NO_ADDRESS`]: it does not.
+    pub async fn set_ipv6_address_mode(&self, name: &str, mode: u8) -> Result<()> {
+        let setting = AfSpecInet6::AddrGenMode(In6AddrGenMode::from(mode));
+        let families = vec![AfSpecUnspec::Inet6(vec![setting])];
+        self.change("set IPv6 of", name, |link| {
+            link.append_extra_attribute(LinkAttribute::AfSpecUnspec(families))
+        })
+        .await
     }
 
     /// The addresses of the interface `ifindex`, or of all.

@@ -93,7 +93,7 @@ impl Shape {
 
 /// Makes an IP header that of a packet with `l4_len` bytes behind it, `index` segments after the
 /// first.
-fn adjust_ip(ip: &mut [u8], l4_len: usize, index: usize) -> Option<()> {
+pub(super) fn adjust_ip(ip: &mut [u8], l4_len: usize, index: usize) -> Option<()> {
     if ip.first()? >> 4 == 6 {
         return put16(ip, 4, l4_len as u16);
     }
@@ -104,7 +104,7 @@ fn adjust_ip(ip: &mut [u8], l4_len: usize, index: usize) -> Option<()> {
     put16(ip, 10, Sum::new().bytes(ip).checksum())
 }
 
-fn put16(bytes: &mut [u8], at: usize, value: u16) -> Option<()> {
+pub(super) fn put16(bytes: &mut [u8], at: usize, value: u16) -> Option<()> {
     *bytes.get_mut(at..)?.first_chunk_mut()? = value.to_be_bytes();
     Some(())
 }

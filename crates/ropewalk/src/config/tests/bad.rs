@@ -322,8 +322,39 @@ pub(super) const CASES: &[(&str, &[Expected])] = &[
         &[("5:10", "port.bridge", "kernel bridge")],
     ),
     (
-        "[[port]]\ndevice = \"eth1\"",
-        &[("4:10", "port.device", "not supported yet")],
+        "[[port]]\ndevice = \"eth1\"\naddress = \"10.0.0.1/24\"\nmac = \"16:b9:3f:58:cb:4c\"\nbridge = \"br0\"",
+        &[
+            ("5:11", "port.address", "a TAP port beside"),
+            ("6:7", "port.mac", "remove it"),
+            ("7:10", "port.bridge", "a TAP port join"),
+        ],
+    ),
+    (
+        "[[port]]\ndevice = \"eth1\"\npersist = true\n[[port]]\nname = \"x\"\ndevice = \"eth1\"",
+        &[
+            ("5:11", "port.persist", "remove it"),
+            ("8:10", "port.device", "keep one"),
+        ],
+    ),
+    (
+        "[[uplink]]\nname = \"x\"\ndevice = \"eth1\"\n[[port]]\ndevice = \"eth1\"",
+        &[("5:10", "uplink.device", "inside itself")],
+    ),
+    (
+        "[[port]]\nname = \"eth1\"\nbridge = \"br0\"\n[[port]]\nname = \"y\"\ndevice = \"br0\"",
+        &[("8:10", "port.device", "take over one of its")],
+    ),
+    (
+        "[[port]]\nname = \"x\"\nstorm-limit = { arp = 5 }",
+        &[("5:15", "port.storm-limit", "no kind of frames")],
+    ),
+    (
+        "[[port]]\nname = \"x\"\nstorm-limit = { broadcast = 0 }",
+        &[("5:15", "port.storm-limit", "frames a second")],
+    ),
+    (
+        "[[port]]\nname = \"x\"\nstorm-limit = true",
+        &[("5:15", "port.storm-limit", "write frames a second")],
     ),
     (
         "[[port]]\nname = \"x\"\nstp = true",

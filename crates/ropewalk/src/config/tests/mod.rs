@@ -132,6 +132,10 @@ name = "office"
 bridge = "br0"
 vlan = 10
 storm-limit = "10 Mbit/s"
+[[port]]
+device = "eth1"
+storm-limit = { unknown = 100 }
+trunk = [10]
 [switch]
 stp-priority = 4096
 fdb-limit = 1000
@@ -168,6 +172,20 @@ fn a_file_with_everything() {
         config.ports[1].mac,
         derived_mac(&config.node.public_key, "office")
     );
+    let rate = Some(StormLimit::Bits(10_000_000));
+    let storm = &config.ports[1].storm;
+    assert_eq!([storm.broadcast, storm.multicast, storm.unknown], [rate; 3]);
+    let default = &config.ports[0].storm;
+    assert_eq!(default.broadcast, Some(StormLimit::Frames(10_000)));
+    assert_eq!([default.multicast, default.unknown], [None; 2]);
+    let taken = &config.ports[2];
+    assert_eq!(
+        (taken.name.as_str(), taken.device.as_deref()),
+        ("eth1", Some("eth1"))
+    );
+    assert_eq!(taken.storm.unknown, Some(StormLimit::Frames(100)));
+    assert_eq!(taken.storm.broadcast, None);
+    assert!(config.node.relay);
     assert_eq!(config.switch.fdb_limit, 1000);
     let warned: Vec<&str> = config
         .warnings
@@ -179,11 +197,9 @@ fn a_file_with_everything() {
         "node.site",
         "node.priority",
         "node.vlan-priority",
-        "node.relay",
         "uplink.overflow",
         "uplink.rate-limit",
         "uplink.budget",
-        "port.storm-limit",
         "switch.stp-priority",
     ];
     assert_eq!(warned, expected);
