@@ -99,8 +99,9 @@ pub struct Network {
     pub lans: Vec<Lan>,
     /// When a role or a state last changed anywhere.
     pub changed: Duration,
-    /// Every instant at which frames could have gone round, with the LANs' names.
-    pub loops: Vec<(Duration, String)>,
+    /// When frames could have gone round: from, until, and a LAN by which they did.
+    pub loops: Vec<(Duration, Duration, String)>,
+    looping: bool,
     /// Print what happens.
     pub verbose: bool,
     start: Instant,
@@ -121,6 +122,7 @@ impl Network {
             lans: Vec::new(),
             changed: Duration::ZERO,
             loops: Vec::new(),
+            looping: false,
             verbose: false,
             start,
             now: Duration::ZERO,
@@ -343,17 +345,29 @@ impl Network {
     }
 
     fn check_loops(&mut self) {
+        let (closed, now) = (self.closed_by(), self.now);
+        if let Some((_, until, _)) = self.loops.last_mut().filter(|_| self.looping) {
+            *until = now;
+        } else if let Some(lan) = &closed {
+            let name = self.lans[*lan].name.clone();
+            self.loops.push((now, now, name));
+        }
+        self.looping = closed.is_some();
+    }
+
+    /// A LAN that closes a loop of ports that forward.
+    fn closed_by(&self) -> Option<usize> {
         let mut unions = Unions::new(self.nodes.len() + self.lans.len());
         for (at, lan) in self.lans.iter().enumerate().filter(|(_, lan)| lan.up) {
             let forwarding = lan.ends.iter().filter(|&&end| self.forwards(end));
             for &(node, _) in forwarding {
                 // A port whose frames come back is a circle of its own.
                 if lan.reflects || !unions.join(node, self.nodes.len() + at) {
-                    self.loops.push((self.now, lan.name.clone()));
-                    return;
+                    return Some(at);
                 }
             }
         }
+        None
     }
 
     /// What is wired, for checks.

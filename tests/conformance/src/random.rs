@@ -170,8 +170,9 @@ fn rest(network: &mut Network, kind: Kind, slowest: &mut Duration) -> Result<(),
     };
     network.run_until(from + time);
     *slowest = (*slowest).max(network.changed.saturating_sub(from));
-    if let Some((when, lan)) = network.loops.first() {
-        return Err(format!("a loop by {lan} at {when:?}"));
+    if let Some((from, until, lan)) = network.loops.first() {
+        let lasted = *until - *from;
+        return Err(format!("a loop by {lan} at {from:?}, for {lasted:?}"));
     }
     let complaints = network.wiring().complaints();
     if complaints.is_empty() {

@@ -183,10 +183,16 @@ const fn record_proposal(port: &mut Port, bpdu: &Bpdu) {
     }
 }
 
-/// recordAgreement (clause 17.21.9).
-const fn record_agreement(port: &mut Port, bpdu: &Bpdu, rstp_version: bool) {
+/// recordAgreement (clause 17.21.9), and more careful: an agreement counts only if it can be one to
+/// what this port says now. One that names another root, or comes while our newest information
+/// waits for TxHoldCount, answers something that is no longer true, and the neighbour may have acted
+/// on it; while old news of a lost root go round, believing it closes loops.
+fn record_agreement(port: &mut Port, bpdu: &Bpdu, rstp_version: bool) {
+    let current = !port.new_info && port.msg_priority.root == port.port_priority.root;
     port.agreed = match bpdu {
-        Bpdu::Rst(rst) => rstp_version && port.oper_point_to_point() && rst.agreement,
+        Bpdu::Rst(rst) => {
+            rst.agreement && rstp_version && port.oper_point_to_point() && current
+        }
         _ => false,
     };
     if port.agreed {
