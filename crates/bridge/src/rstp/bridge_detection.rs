@@ -27,8 +27,10 @@ pub(super) const fn step(port: &mut Port) -> bool {
     }
 }
 
-/// We have proposed, and heard no bridge for EdgeDelay.
+/// We have proposed, and heard no bridge for EdgeDelay. One that was heard before on the same link
+/// may still be there, on a cable that carries one way only; then the forward delays give it time
+/// to dispute.
 const fn nobody_answers(port: &Port) -> bool {
     let waited = port.timers.edge_delay_while == 0;
-    waited && port.config.auto_edge && port.send_rstp && port.proposing
+    waited && !port.heard && port.config.auto_edge && port.send_rstp && port.proposing
 }

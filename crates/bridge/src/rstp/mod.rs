@@ -21,8 +21,10 @@
 //!
 //! Where this goes beyond the text of 2004, it follows later editions of IEEE 802.1Q: a port that
 //! must not become root (`restrictedRole`, our root guard), no BPDU out of a port that is not
-//! enabled, repeated information only where information was received. And a port that hears itself
-//! discards, which the standard leaves open.
+//! enabled, repeated information only where information was received. Three
+//! things it leaves open are decided for safety: a port that hears itself discards; one that has
+//! heard a bridge does not take itself for an edge before its link was down; an agreement counts
+//! only if it can be one to what the port says now.
 
 mod bridge_detection;
 mod config;

@@ -138,6 +138,8 @@ pub(super) struct Port {
     pub(super) shut: bool,
     /// The port hears its own BPDUs.
     pub(super) self_looped: bool,
+    /// A bridge was heard since the port was enabled.
+    pub(super) heard: bool,
     /// Root guard keeps it from being root.
     pub(super) root_guarded: bool,
     /// The role that was last told.
@@ -200,6 +202,7 @@ impl Port {
             up: false,
             shut: false,
             self_looped: false,
+            heard: false,
             root_guarded: false,
             told_role: PortRole::Disabled,
             counters: Counters::default(),

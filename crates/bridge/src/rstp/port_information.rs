@@ -56,7 +56,7 @@ fn disabled(port: &mut Port) {
     (port.agree, port.agreed) = (false, false);
     port.timers.rcvd_info_while = 0;
     port.info_is = InfoIs::Disabled;
-    port.self_looped = false;
+    (port.self_looped, port.heard) = (false, false);
     port.disputed = false;
     (port.reselect, port.selected) = (true, false);
 }
@@ -190,9 +190,7 @@ const fn record_proposal(port: &mut Port, bpdu: &Bpdu) {
 fn record_agreement(port: &mut Port, bpdu: &Bpdu, rstp_version: bool) {
     let current = !port.new_info && port.msg_priority.root == port.port_priority.root;
     port.agreed = match bpdu {
-        Bpdu::Rst(rst) => {
-            rst.agreement && rstp_version && port.oper_point_to_point() && current
-        }
+        Bpdu::Rst(rst) => rst.agreement && rstp_version && port.oper_point_to_point() && current,
         _ => false,
     };
     if port.agreed {

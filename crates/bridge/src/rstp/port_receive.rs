@@ -38,6 +38,7 @@ fn discard(port: &mut Port) {
 
 fn receive(port: &mut Port) {
     port.machines.receive = State::Receive;
+    port.heard = true;
     updt_bpdu_version(port);
     (port.oper_edge, port.rcvd_bpdu) = (false, false);
     port.rcvd_msg = true;

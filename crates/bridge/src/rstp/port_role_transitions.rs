@@ -191,7 +191,7 @@ fn agrees(tree: &Tree, at: usize) -> bool {
     }
 }
 
-/// Figure 17-21.
+/// Figure 17-21. A disputed port that may learn would do so and stop at once; here it stops before.
 const fn designated_port_step(port: &mut Port) -> bool {
     let timers = &port.timers;
     let retired = timers.rr_while == 0 || !port.re_root;
@@ -209,7 +209,7 @@ const fn designated_port_step(port: &mut Port) -> bool {
     } else if timers.rr_while == 0 && port.re_root {
         // DESIGNATED_RETIRED
         port.re_root = false;
-    } else if must_discard(port) {
+    } else if must_discard(port) || port.disputed && ready && !port.oper_edge {
         // DESIGNATED_DISCARD
         (port.learn, port.forward, port.disputed) = (false, false, false);
         port.timers.fd_while = port.forward_delay();
