@@ -71,7 +71,7 @@ fn tell(kind: Kind, outcomes: &[Outcome]) {
 }
 
 #[test]
-fn single_faults_never_loop_and_alternate_ports_take_over_at_once() {
+fn single_faults_heal_and_alternate_ports_take_over_at_once() {
     let outcomes = seeds(Kind::Single, "single");
     let takeovers = outcomes.iter().flat_map(|outcome| &outcome.takeovers);
     // Costs that grow step by step may take longer, as each bridge sends only so many BPDUs at once.
