@@ -186,7 +186,7 @@ impl World {
         while Instant::now() < end {
             for at in 0..2 {
                 while let Ok(len) = self.switches[at].tap.read(&mut buffer) {
-                    self.receive(at, TAP, &buffer[..len].to_vec());
+                    self.receive(at, TAP, &buffer[..len]);
                 }
             }
             while let Some((from, frame)) = self.cable.pop_front() {
