@@ -22,7 +22,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "wire_payload",
         run: targets::wire_payload::run,
@@ -62,5 +62,15 @@ pub const TARGETS: [Target; 8] = [
         name: "wire_coalesce",
         run: targets::wire_coalesce::run,
         seeds: targets::wire_coalesce::seeds,
+    },
+    Target {
+        name: "wire_bpdu",
+        run: targets::wire_bpdu::run,
+        seeds: targets::wire_bpdu::seeds,
+    },
+    Target {
+        name: "bridge_rstp",
+        run: targets::bridge_rstp::run,
+        seeds: targets::bridge_rstp::seeds,
     },
 ];

@@ -1,7 +1,9 @@
 //! One module per target, each with `run` and `seeds`.
 
 pub mod bridge_frame;
+pub mod bridge_rstp;
 pub mod ethernet_flow;
+pub mod wire_bpdu;
 pub mod wire_coalesce;
 pub mod wire_control;
 pub mod wire_handshake;

@@ -12,6 +12,7 @@ pub mod fdb;
 pub mod foreign;
 pub mod form;
 mod port;
+pub mod rstp;
 pub mod storm;
 
 pub use bridge::{AddPortError, Bridge, BridgeConfig, Ingress};

@@ -4,6 +4,7 @@
 //! The tunnel's own formats follow `docs/protocol.md`; the section numbers in these modules are
 //! that page's.
 
+pub mod bpdu;
 pub mod checksum;
 pub mod coalesce;
 pub mod control;
