@@ -11,6 +11,7 @@ mod drop;
 pub mod fdb;
 pub mod form;
 mod port;
+pub mod site;
 
 pub use bridge::{AddPortError, Bridge, BridgeConfig, Ingress};
 pub use drop::DropReason;

@@ -102,7 +102,11 @@ mod tests {
         bitmap.resize(MAX_VLAN_LIST_LEN, 0xff);
         let refused = Err(Malformed::OutOfRange);
         assert_eq!(read_vlans(&mut Reader::new(&bitmap)), refused);
-        for bytes in [[1, 0x0f, 0xff, 0x0f, 0xff], [1, 0, 2, 0, 1], [128, 0, 0, 0, 0]] {
+        for bytes in [
+            [1, 0x0f, 0xff, 0x0f, 0xff],
+            [1, 0, 2, 0, 1],
+            [128, 0, 0, 0, 0],
+        ] {
             assert_eq!(read_vlans(&mut Reader::new(&bytes)), refused, "{bytes:?}");
         }
     }
