@@ -403,3 +403,38 @@ impl Granter {
         self.gateways.get_mut(usize::from(peer))?.as_mut()
     }
 }
+
+/// For the model: the state up to a shift of time, without numbers and what has no effect any more.
+#[cfg(test)]
+impl Granter {
+    pub(super) fn fingerprint(&self, now: Instant) -> Vec<u64> {
+        let left = |at: Instant| at.saturating_duration_since(now).as_millis() as u64;
+        let size = |vlans: &VlanSet| vlans.len() as u64;
+        let mut words = vec![size(&self.own)];
+        for gateway in self.gateways.iter().flatten() {
+            let asks = gateway.asks(now);
+            words.push(
+                gateway
+                    .asked_at
+                    .filter(|_| asks)
+                    .map_or(0, |at| left(at + gateway.term)),
+            );
+            words.extend([if asks { size(&gateway.wanted) } else { 0 }]);
+            words.extend([size(&gateway.held), left(gateway.until)]);
+            words.extend([size(&gateway.lingering), left(gateway.linger_until)]);
+        }
+        words
+    }
+
+    /// Whether a LEASE with this number would still be looked at.
+    pub(super) fn awaits(&self, peer: u16, number: u64) -> bool {
+        self.gateway(peer)
+            .is_some_and(|gateway| number > gateway.number)
+    }
+
+    /// The number of the LEASE that a later GRANT to the peer would answer.
+    pub(super) fn answers(&self, peer: u16, now: Instant) -> Option<u64> {
+        let gateway = self.gateway(peer)?;
+        gateway.asks(now).then_some(gateway.number)
+    }
+}

@@ -331,3 +331,38 @@ impl Holder {
         self.remotes.get_mut(usize::from(peer))?.as_mut()
     }
 }
+
+/// For the model: the state up to a shift of time, with the rank of a number among those that are `live`
+/// in its place. For gateways without a site, whose claims need not settle.
+#[cfg(test)]
+impl Holder {
+    pub(super) fn fingerprint(&self, live: &[u64], now: Instant) -> Vec<u64> {
+        let left = |at: Instant| at.saturating_duration_since(now).as_millis() as u64;
+        let size = |vlans: &VlanSet| vlans.len() as u64;
+        let mut words = vec![size(&self.claims), self.alone.into()];
+        for remote in self.remotes.iter().flatten() {
+            assert_eq!(remote.site, None);
+            words.extend([
+                remote.live.into(),
+                left(remote.next),
+                remote.farewells.into(),
+            ]);
+            words.extend([size(&remote.held), left(remote.until), size(&remote.usable)]);
+            for (number, rank) in live.iter().zip(1..) {
+                let mut asked = remote.asked.iter().filter(|a| a.number == *number);
+                let asked = asked.find(|_| self.awaits(*number, now));
+                words.extend(asked.into_iter().flat_map(|a| [rank, left(a.at + a.term)]));
+            }
+            words.extend([size(&remote.elsewhere), left(remote.elsewhere_until)]);
+        }
+        words
+    }
+
+    /// Whether a GRANT for this number would still be looked at.
+    pub(super) fn awaits(&self, number: u64, now: Instant) -> bool {
+        let remotes = self.remotes.iter().flatten();
+        let mut asked =
+            remotes.flat_map(|remote| remote.asked.iter().filter(|a| a.number >= remote.granted));
+        number > self.void && asked.any(|a| a.number == number && now < a.at + a.term)
+    }
+}
