@@ -22,7 +22,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "wire_payload",
         run: targets::wire_payload::run,
@@ -32,6 +32,16 @@ pub const TARGETS: [Target; 8] = [
         name: "wire_control",
         run: targets::wire_control::run,
         seeds: targets::wire_control::seeds,
+    },
+    Target {
+        name: "wire_beacon",
+        run: targets::wire_beacon::run,
+        seeds: targets::wire_beacon::seeds,
+    },
+    Target {
+        name: "wire_site",
+        run: targets::wire_site::run,
+        seeds: targets::wire_site::seeds,
     },
     Target {
         name: "wire_hello",

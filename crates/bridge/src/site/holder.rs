@@ -353,7 +353,9 @@ impl Holder {
                 let asked = asked.find(|_| self.awaits(*number, now));
                 words.extend(asked.into_iter().flat_map(|a| [rank, left(a.at + a.term)]));
             }
-            words.extend([size(&remote.elsewhere), left(remote.elsewhere_until)]);
+            if !remote.elsewhere.is_empty() {
+                words.extend([size(&remote.elsewhere), left(remote.elsewhere_until)]);
+            }
         }
         words
     }

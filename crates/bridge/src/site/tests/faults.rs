@@ -178,6 +178,27 @@ fn beacons_that_are_lost_make_no_second_forwarder() {
     }
 }
 
+/// Two lines, each from one gateway to one: the speakers of both sites must be at the same line.
+#[test]
+fn a_line_that_dies_when_each_leads_to_one_gateway() {
+    let mut world = world(&TWO_BY_TWO, 1);
+    world.unlink(0, 3);
+    world.unlink(1, 2);
+    world.run(ms(3000));
+    let cut = Cut::Wan(0, 2);
+    world.cut(cut);
+    world.cut(reverse(cut));
+    let began = world.now;
+    world.run(began + ms(1000));
+    for id in VLANS {
+        assert_eq!(serving(&world, id), Some((1, 3)), "VLAN {id}");
+    }
+    world.mend(cut);
+    world.mend(reverse(cut));
+    world.run(world.now + ms(10_000));
+    assert_carried(&world, "afterwards");
+}
+
 #[derive(Copy, Clone, Debug)]
 enum Fault {
     Stop(usize),
