@@ -432,7 +432,7 @@ impl Sites {
                 .set_claims(own.claims(), own.until(), alone, own.silence(now), now);
             self.granter.set_own(own.claims(), now);
             for peer in self.peers.iter_mut().flatten().filter(|peer| !peer.mate) {
-                if alone && peer.report_at.is_none() {
+                if alone && own.has_mates() && peer.report_at.is_none() {
                     peer.report_at = Some(now + REPORT_EVERY);
                 }
             }

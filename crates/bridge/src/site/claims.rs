@@ -117,6 +117,12 @@ impl Claims {
         self.until
     }
 
+    /// Whether the site has other gateways at all.
+    #[must_use]
+    pub const fn has_mates(&self) -> bool {
+        self.mates.any()
+    }
+
     /// No mate was heard for [`MATE_DEAD`].
     #[must_use]
     pub fn is_alone(&self, now: Instant) -> bool {

@@ -96,6 +96,12 @@ impl Mates {
         }
     }
 
+    /// Whether there are any.
+    #[must_use]
+    pub const fn any(&self) -> bool {
+        !self.mates.is_empty()
+    }
+
     /// Notes that our beacon with this number goes out.
     pub fn on_sent(&mut self, number: u64, now: Instant) {
         if self.sent.len() >= BEACONS_REMEMBERED {

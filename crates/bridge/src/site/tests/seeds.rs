@@ -103,7 +103,7 @@ fn seeds() {
     if let Some(seed) = number("ROPEWALK_SITE_SEED") {
         return run(seed, true);
     }
-    let count = number("ROPEWALK_SITE_SEEDS").unwrap_or(200);
+    let count = number("ROPEWALK_SITE_SEEDS").unwrap_or(100);
     let first = number("ROPEWALK_SITE_FIRST").unwrap_or(0);
     let mut failing = Vec::new();
     for seed in first..first + count {
