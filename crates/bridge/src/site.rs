@@ -47,7 +47,7 @@
 //! assert!(!sites.carries(1, vlan, now));
 //! let vlans = VlanSet::all();
 //! let lease = Lease { number: 1, term_ms: 120, alone: false, vlans };
-//! sites.on_message(1, &SiteMessage::Lease(lease), |_, _| false, now);
+//! sites.on_message(1, &SiteMessage::Lease(lease.into()), |_, _| false, now);
 //! assert!(matches!(sites.poll(now), Some(Output::Grant(1, _))));
 //! assert!(sites.carries(1, vlan, now));
 //! assert!(!sites.carries(1, vlan, now + Duration::from_secs(1)));

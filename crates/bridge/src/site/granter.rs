@@ -407,11 +407,11 @@ impl Granter {
 /// For the model: the state up to a shift of time, without numbers and what has no effect any more.
 #[cfg(test)]
 impl Granter {
-    pub(super) fn fingerprint(&self, now: Instant) -> Vec<u64> {
+    pub(super) fn fingerprint(&self, peer: u16, now: Instant) -> Vec<u64> {
         let left = |at: Instant| at.saturating_duration_since(now).as_millis() as u64;
         let size = |vlans: &VlanSet| vlans.len() as u64;
         let mut words = vec![size(&self.own)];
-        for gateway in self.gateways.iter().flatten() {
+        if let Some(gateway) = self.gateway(peer) {
             let asks = gateway.asks(now);
             words.push(
                 gateway

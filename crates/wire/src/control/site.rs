@@ -69,7 +69,7 @@ impl Addresses<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteMessage<'a> {
     /// See [`Lease`].
-    Lease(Lease),
+    Lease(Box<Lease>),
     /// See [`Grant`].
     Grant(Box<Grant>),
     /// See [`Addresses`].
@@ -84,13 +84,13 @@ impl<'a> SiteMessage<'a> {
     pub fn parse(kind: u8, value: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(value);
         let message = match kind {
-            LEASE => Self::Lease(Lease {
+            LEASE => Self::Lease(Box::new(Lease {
                 number: reader.u64()?,
                 term_ms: reader.u16()?,
                 // Bits that are not known are left for later versions.
                 alone: reader.u8()? & ALONE != 0,
                 vlans: read_vlans(&mut reader)?,
-            }),
+            })),
             GRANT => Self::Grant(Box::new(Grant {
                 number: reader.u64()?,
                 held_age_ms: reader.u16()?,
@@ -190,7 +190,7 @@ mod tests {
         put_grant(&mut section, &grant);
         put_addresses(&mut section, VlanId::MAX, macs);
         let read = site_messages(&section);
-        assert_eq!(read[0], SiteMessage::Lease(lease));
+        assert_eq!(read[0], SiteMessage::Lease(Box::new(lease)));
         assert_eq!(read[1], SiteMessage::Grant(Box::new(grant)));
         let SiteMessage::Addresses(addresses) = &read[2] else {
             panic!("{:?}", read[2]);

@@ -429,7 +429,12 @@ impl World {
         match message {
             Message::Beacon(beacon) => sites.on_beacon(&beacon, now),
             Message::Lease(lease) => {
-                sites.on_message(peer, &SiteMessage::Lease(lease), |_, _| false, now);
+                sites.on_message(
+                    peer,
+                    &SiteMessage::Lease(Box::new(lease)),
+                    |_, _| false,
+                    now,
+                );
             }
             Message::Grant(grant) => {
                 let grant = SiteMessage::Grant(Box::new(grant));
