@@ -22,8 +22,8 @@ const TICK: Duration = ms(60);
 
 #[derive(Clone)]
 enum Message {
-    Lease(usize, Lease),
-    Grant(usize, Grant),
+    Lease(usize, Box<Lease>),
+    Grant(usize, Box<Grant>),
 }
 
 #[derive(Clone)]
@@ -107,7 +107,7 @@ impl Model {
             Action::Send(at) => {
                 if let Some((_, lease)) = self.holders[at].poll_lease(now) {
                     self.sends[at] += 1;
-                    self.fly(Message::Lease(at, lease));
+                    self.fly(Message::Lease(at, lease.into()));
                 }
             }
             Action::Arrive(at) => {
@@ -154,7 +154,7 @@ impl Model {
 
     fn answer(&mut self) {
         while let Some((to, grant)) = self.granter.poll_grant() {
-            self.fly(Message::Grant(to.into(), grant));
+            self.fly(Message::Grant(to.into(), grant.into()));
         }
         while self.granter.poll_taken().is_some() {}
     }

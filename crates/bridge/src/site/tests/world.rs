@@ -58,9 +58,9 @@ impl Dice {
 
 #[derive(Clone, Debug)]
 enum Message {
-    Beacon(Beacon),
-    Lease(Lease),
-    Grant(Grant),
+    Beacon(Box<Beacon>),
+    Lease(Box<Lease>),
+    Grant(Box<Grant>),
     Addresses(VlanId, Vec<Mac>),
 }
 
@@ -429,15 +429,10 @@ impl World {
         match message {
             Message::Beacon(beacon) => sites.on_beacon(&beacon, now),
             Message::Lease(lease) => {
-                sites.on_message(
-                    peer,
-                    &SiteMessage::Lease(Box::new(lease)),
-                    |_, _| false,
-                    now,
-                );
+                sites.on_message(peer, &SiteMessage::Lease(lease), |_, _| false, now);
             }
             Message::Grant(grant) => {
-                let grant = SiteMessage::Grant(Box::new(grant));
+                let grant = SiteMessage::Grant(grant);
                 sites.on_message(peer, &grant, |_, _| false, now);
             }
             Message::Addresses(vlan, macs) => {
@@ -460,15 +455,15 @@ impl World {
                 Output::Beacon(beacon) => {
                     for mate in 0..self.nodes.len() {
                         if mate != node && self.mates(node, mate) {
-                            self.send(node, mate, Message::Beacon(beacon.clone()));
+                            self.send(node, mate, Message::Beacon(Box::new(beacon.clone())));
                         }
                     }
                 }
                 Output::Lease(peer, lease) => {
-                    self.send(node, peer.into(), Message::Lease(lease));
+                    self.send(node, peer.into(), Message::Lease(lease.into()));
                 }
                 Output::Grant(peer, grant) => {
-                    self.send(node, peer.into(), Message::Grant(grant));
+                    self.send(node, peer.into(), Message::Grant(grant.into()));
                 }
                 Output::Event(Event::ReportAddresses(peer)) => {
                     let stations = self.nodes[node].stations.clone();
