@@ -34,6 +34,16 @@ pub const TARGETS: [Target; 10] = [
         seeds: targets::wire_control::seeds,
     },
     Target {
+        name: "wire_beacon",
+        run: targets::wire_beacon::run,
+        seeds: targets::wire_beacon::seeds,
+    },
+    Target {
+        name: "wire_site",
+        run: targets::wire_site::run,
+        seeds: targets::wire_site::seeds,
+    },
+    Target {
         name: "wire_hello",
         run: targets::wire_hello::run,
         seeds: targets::wire_hello::seeds,

@@ -13,6 +13,7 @@ pub mod foreign;
 pub mod form;
 mod port;
 pub mod rstp;
+pub mod site;
 pub mod storm;
 
 pub use bridge::{AddPortError, Bridge, BridgeConfig, Ingress};

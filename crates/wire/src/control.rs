@@ -2,6 +2,7 @@
 
 mod ack;
 mod role;
+pub mod site;
 mod status;
 
 pub use ack::{Ack, AckHeader, AckRanges, MAX_ACK_PAIRS, put_ack};
@@ -82,6 +83,14 @@ pub enum Control<'a> {
         /// [`CLOSE_SHUTDOWN`].
         reason: u8,
     },
+    /// About sites with several gateways: [`site::SiteMessage::parse`] reads it, apart from the
+    /// rest because few peers send any.
+    Site {
+        /// LEASE, GRANT or ADDRESSES.
+        kind: u8,
+        /// The message's value, not checked yet.
+        value: &'a [u8],
+    },
 }
 
 impl<'a> Control<'a> {
@@ -96,6 +105,7 @@ impl<'a> Control<'a> {
             Self::Response { .. } => RESPONSE,
             Self::Status { .. } => STATUS,
             Self::Close { .. } => CLOSE,
+            Self::Site { kind, .. } => *kind,
         }
     }
 
@@ -144,6 +154,10 @@ impl<'a> Control<'a> {
             }
             CLOSE => Self::Close {
                 reason: reader.u8()?,
+            },
+            site::LEASE | site::GRANT | site::ADDRESSES => Self::Site {
+                kind,
+                value: reader.rest(),
             },
             _ => return Ok(None),
         };

@@ -10,6 +10,8 @@ use bytes::BufMut;
 pub const HELLO_LEN: usize = 512;
 /// A name longer than this many bytes is cut.
 pub const MAX_NAME_LEN: usize = 64;
+/// A longer name of a site is cut; refuse a configuration with one.
+pub const MAX_SITE_LEN: usize = 32;
 /// Uplinks after these are left out.
 pub const MAX_UPLINKS: usize = 16;
 /// VLAN ranges after these are left out: the peer is then offered less than it could have, never
@@ -41,6 +43,7 @@ const UPLINKS: u8 = 8;
 const VLANS: u8 = 9;
 const PEER_INSTANCE: u8 = 10;
 const VERSIONS: u8 = 11;
+const SITE: u8 = 12;
 
 /// The protocol versions that this implementation speaks, lowest and highest.
 pub const VERSIONS_SPOKEN: (u8, u8) = (1, 1);
@@ -70,6 +73,9 @@ pub struct Hello {
     pub peer_instance: u64,
     /// The protocol versions it speaks, lowest and highest: the highest that both speak is used.
     pub versions: (u8, u8),
+    /// The site whose LAN the node shares with other gateways, at most [`MAX_SITE_LEN`] bytes;
+    /// empty: none.
+    pub site: String,
 }
 
 impl Default for Hello {
@@ -87,6 +93,7 @@ impl Default for Hello {
             vlans: None,
             peer_instance: 0,
             versions: VERSIONS_SPOKEN,
+            site: String::new(),
         }
     }
 }
@@ -103,7 +110,7 @@ impl Hello {
         put(&mut fields, CIPHERS, &[self.ciphers]);
         put(&mut fields, CAPABILITIES, &self.capabilities.to_be_bytes());
         put(&mut fields, MAX_FRAME, &self.max_frame.to_be_bytes());
-        let name = sanitise(&self.name);
+        let name = sanitise(&self.name, MAX_NAME_LEN);
         if !name.is_empty() {
             put(&mut fields, NAME, name.as_bytes());
         }
@@ -121,6 +128,10 @@ impl Hello {
             &self.peer_instance.to_be_bytes(),
         );
         put(&mut fields, VERSIONS, &[self.versions.0, self.versions.1]);
+        let site = sanitise(&self.site, MAX_SITE_LEN);
+        if !site.is_empty() {
+            put(&mut fields, SITE, site.as_bytes());
+        }
         fields.resize(HELLO_LEN, END);
         let mut out = [0; HELLO_LEN];
         out.copy_from_slice(&fields);
@@ -170,11 +181,12 @@ impl Hello {
             CIPHERS => self.ciphers = u8::from_be_bytes(fixed(value)?),
             CAPABILITIES => self.capabilities = u64::from_be_bytes(fixed(value)?),
             MAX_FRAME => self.max_frame = u32::from_be_bytes(fixed(value)?),
-            NAME => self.name = sanitise(&String::from_utf8_lossy(value)),
+            NAME => self.name = sanitise(&String::from_utf8_lossy(value), MAX_NAME_LEN),
             UPLINKS => read_uplinks(&mut self.uplinks, value)?,
             VLANS => read_vlans(self.vlans.get_or_insert_default(), value)?,
             PEER_INSTANCE => self.peer_instance = u64::from_be_bytes(fixed(value)?),
             VERSIONS => self.versions = fixed::<2>(value).map(|[low, high]| (low, high))?,
+            SITE => self.site = sanitise(&String::from_utf8_lossy(value), MAX_SITE_LEN),
             _ => {}
         }
         Ok(())
@@ -233,14 +245,14 @@ fn read_uplinks(uplinks: &mut Vec<(u8, RoleCode)>, value: &[u8]) -> Result<(), M
 }
 
 /// A name that may be shown: control characters, and those that turn the direction of writing or
-/// break lines, become `?`; cut to [`MAX_NAME_LEN`] bytes at a character's end.
-fn sanitise(name: &str) -> String {
+/// break lines, become `?`; cut to `max` bytes at a character's end.
+fn sanitise(name: &str, max: usize) -> String {
     let mut shown = String::new();
     for char in name.chars() {
         let hostile = char.is_control()
             || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         let char = if hostile { '?' } else { char };
-        if shown.len() + char.len_utf8() > MAX_NAME_LEN {
+        if shown.len() + char.len_utf8() > max {
             break;
         }
         shown.push(char);

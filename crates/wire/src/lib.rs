@@ -4,6 +4,7 @@
 //! The tunnel's own formats follow `docs/protocol.md`; the section numbers in these modules are
 //! that page's.
 
+pub mod beacon;
 pub mod bpdu;
 pub mod checksum;
 pub mod coalesce;
@@ -20,4 +21,5 @@ pub mod reader;
 pub mod segment;
 pub mod superframe;
 pub mod vlan;
+pub mod vlan_list;
 pub mod vnet;

@@ -40,7 +40,7 @@ impl fmt::Display for VlanId {
 const WORDS: usize = 64;
 
 /// A set of VLANs, as a bitmap of 512 bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct VlanSet {
     words: [u64; WORDS],
 }
@@ -102,6 +102,29 @@ impl VlanSet {
         Self {
             words: std::array::from_fn(|i| self.words[i] & other.words[i]),
         }
+    }
+
+    /// The VLANs of either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            words: std::array::from_fn(|i| self.words[i] | other.words[i]),
+        }
+    }
+
+    /// The VLANs of this set that are not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        Self {
+            words: std::array::from_fn(|i| self.words[i] & !other.words[i]),
+        }
+    }
+
+    /// Whether every VLAN of this set is in the other.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        let mut pairs = self.words.iter().zip(&other.words);
+        pairs.all(|(one, other)| one & !other == 0)
     }
 
     /// Whether no VLAN is in the set.
@@ -233,6 +256,12 @@ mod tests {
             prop_assert_eq!(left.contains(vlan(probe)), a.contains(&probe));
             let both: Vec<_> = a.intersection(&b).copied().map(vlan).collect();
             prop_assert_eq!(left.intersect(&right).iter().collect::<Vec<_>>(), both);
+            let either: Vec<_> = a.union(&b).copied().map(vlan).collect();
+            prop_assert_eq!(left.union(&right).iter().collect::<Vec<_>>(), either);
+            let one: Vec<_> = a.difference(&b).copied().map(vlan).collect();
+            prop_assert_eq!(left.difference(&right).iter().collect::<Vec<_>>(), one);
+            prop_assert_eq!(left.is_subset(&right), a.is_subset(&b));
+            prop_assert!(left.intersect(&right).is_subset(&left));
             prop_assert_eq!(&VlanSet::from_ranges(left.ranges()), &left);
             let ranges: Vec<_> = left.ranges().collect();
             prop_assert!(ranges.windows(2).all(|w| w[0].end().get() + 1 < w[1].start().get()));

@@ -51,6 +51,11 @@ fn check(message: &Control<'_>) {
         }
         Control::Status { sequence, paths } => put_status(&mut out, sequence, paths),
         Control::Close { reason } => put_close(&mut out, reason),
+        Control::Site { kind, value } => {
+            out.push(kind);
+            out.extend((value.len() as u16).to_be_bytes());
+            out.extend_from_slice(value);
+        }
     }
     let again = Controls::new(&out)
         .next()

@@ -1,6 +1,6 @@
 //! Hellos.
 
-use wire::hello::{HELLO_LEN, Hello, MAX_NAME_LEN, MAX_UPLINKS, MAX_VLAN_RANGES};
+use wire::hello::{HELLO_LEN, Hello, MAX_NAME_LEN, MAX_SITE_LEN, MAX_UPLINKS, MAX_VLAN_RANGES};
 use wire::vlan::{VlanId, VlanSet};
 
 /// Reads `data` as a Hello; one that was read is the same after writing it.
@@ -9,6 +9,7 @@ pub fn run(data: &[u8]) {
         return;
     };
     assert!(hello.name.len() <= MAX_NAME_LEN && hello.uplinks.len() <= MAX_UPLINKS);
+    assert!(hello.site.len() <= MAX_SITE_LEN);
     assert!(!hello.name.chars().any(char::is_control));
     let encoded: [u8; HELLO_LEN] = hello.encode();
     let again = Hello::decode(&encoded).expect("ours");
@@ -45,6 +46,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
             .collect(),
         vlans: Some((0..4094).step_by(50).filter_map(VlanId::new).collect()),
         peer_instance: 5,
+        site: "office".into(),
         ..small.clone()
     };
     let none = Hello {

@@ -126,6 +126,7 @@ impl Link {
                     self.on_status(sequence, paths, context);
                 }
                 Control::Close { .. } => outcome.closed = true,
+                Control::Site { .. } => {}
             }
         }
         asks

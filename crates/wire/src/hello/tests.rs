@@ -16,14 +16,14 @@ fn hello() -> impl Strategy<Value = Hello> {
     (
         numbers,
         any::<u32>(),
-        "[a-zé ]{0,32}",
+        ("[a-zé ]{0,32}", "[a-zé ]{0,24}"),
         uplinks,
         vlans,
         any::<u64>(),
         any::<(u8, u8)>(),
     )
         .prop_map(
-            |(numbers, max_frame, name, uplinks, vlans, peer_instance, versions)| Hello {
+            |(numbers, max_frame, (name, site), uplinks, vlans, peer_instance, versions)| Hello {
                 instance: numbers.0,
                 timestamp: numbers.1,
                 generation: numbers.2,
@@ -43,6 +43,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                 }),
                 peer_instance,
                 versions,
+                site,
             },
         )
 }
@@ -183,7 +184,8 @@ proptest! {
     #[test]
     fn round_trip(hello in hello()) {
         let mut hello = hello;
-        hello.name = sanitise(&hello.name);
+        hello.name = sanitise(&hello.name, MAX_NAME_LEN);
+        hello.site = sanitise(&hello.site, MAX_SITE_LEN);
         prop_assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
     }
 
@@ -197,6 +199,7 @@ proptest! {
         if let Ok(hello) = Hello::decode(&bytes) {
             prop_assert_eq!(Hello::decode(&hello.encode()), Ok(hello.clone()));
             prop_assert!(hello.name.len() <= MAX_NAME_LEN && hello.uplinks.len() <= MAX_UPLINKS);
+            prop_assert!(hello.site.len() <= MAX_SITE_LEN);
         }
     }
 
