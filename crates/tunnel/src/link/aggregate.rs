@@ -23,6 +23,10 @@ use crate::{
 
 use super::{Context, Link};
 
+/// What the paths carried so long ago still counts: a line that is back within it finds its senders as they were…
+const CAPACITY_LIFE: Duration = Duration::from_secs(10);
+/// …as more is let stand in the meantime, up to so many times as much.
+const SHRUNK_MOST: u64 = 4;
 /// A path must be quicker than the present one by this for sparse flows to move to it.
 const QUICKER_US: i64 = 2_000;
 /// Share of datagrams lost above which what a path lost is sent again, though bulk goes on no other.
@@ -51,6 +55,8 @@ pub(super) struct Aggregate {
     /// When there were last two ways to send.
     spread: Option<Instant>,
     dropped: QueueCounters,
+    /// The most that the paths carried lately, bytes per second, and when.
+    capacity: Option<(u64, Instant)>,
 }
 
 impl Aggregate {
@@ -64,6 +70,7 @@ impl Aggregate {
             quick: None,
             spread: None,
             dropped: QueueCounters::default(),
+            capacity: None,
         }
     }
 
@@ -89,6 +96,17 @@ impl Aggregate {
                 .egress
                 .as_ref()
                 .is_some_and(|egress| !egress.is_empty())
+    }
+
+    /// How many times more than now the paths carried lately, 1 to [`SHRUNK_MOST`].
+    fn shrunk(&mut self, capacity: u64, now: Instant) -> u32 {
+        let (most, at) = self.capacity.unwrap_or((0, now));
+        let fresh = now.saturating_duration_since(at) < CAPACITY_LIFE;
+        if capacity >= most || !fresh {
+            self.capacity = Some((capacity, now));
+            return 1;
+        }
+        (most / capacity.max(1)).clamp(1, SHRUNK_MOST) as u32
     }
 
     fn is_spreading(&self, now: Instant) -> bool {
@@ -122,6 +140,12 @@ impl Link {
         let aggregate = self.aggregate.as_ref();
         let egress = aggregate.and_then(|aggregate| aggregate.egress.as_ref());
         egress.map_or(0, |egress| egress.bytes())
+    }
+
+    /// Whether parts of records wait to be sent again.
+    pub(super) fn has_again(&self) -> bool {
+        let waits = |aggregate: &Box<Aggregate>| !aggregate.again.is_empty();
+        self.aggregate.as_ref().is_some_and(waits)
     }
 
     /// What a path carries in our direction, bits per second of IP packets; `None`: not seen yet.
@@ -194,9 +218,15 @@ impl Link {
         let members = aggregate.stripes.members().iter();
         let slowest = members.map(|&path| self.paths[path].round_trip()).max();
         let slowest = slowest.unwrap_or_default();
+        let capacity: u64 = set
+            .iter()
+            .map(|&path| self.paths[path].pacing.bandwidth())
+            .sum();
+        let shrunk = aggregate.shrunk(capacity, now);
         // What waits calls for another path only when it waits for longer than that one takes.
         let later = Duration::from_micros(aggregate.stripes.next_is_later(lines).unwrap_or(0));
-        let target = (slowest / 2).clamp(TARGET.0, TARGET.1).max(later * 3 / 2);
+        let target = (slowest / 2).clamp(TARGET.0, TARGET.1) * shrunk;
+        let target = target.max(later * 3 / 2);
         let interval = (slowest * 3).clamp(INTERVAL.0, INTERVAL.1);
         if let Some(egress) = &mut aggregate.egress {
             egress.set_patience(target, interval);

@@ -241,7 +241,7 @@ impl Link {
     /// A record sent again is in flight twice; for a while after that nothing is forgotten early.
     fn forget_settled(&mut self, now: Instant) {
         let resent = |at| now.saturating_duration_since(at) < REINJECT_WITHIN;
-        if self.resent.is_some_and(resent) {
+        if self.resent.is_some_and(resent) || self.has_again() {
             return;
         }
         let lives = |path: &&Path| matches!(path.live.state(), State::Up | State::Suspect);
