@@ -180,6 +180,8 @@ pub const GAP_PATIENCE: Duration = ms(1_000);
 pub const AGAIN_SHARE: u64 = 2_000;
 /// In how many eighths of a second of the last four some must have been.
 pub const AGAIN_SPREAD: usize = 4;
-/// Something sent again is waited for until 1.5 round trips of the fastest path and this after the slowest path's transit:
-/// an acknowledgement waits [`ACK_DELAY`], and the line may have a queue.
-pub const AGAIN_MARGIN: Duration = ms(15);
+/// Something sent again is waited for until three round trips of the fastest path and this after the slowest path's transit:
+/// it may be lost a second time…
+pub const AGAIN_MARGIN: Duration = ms(25);
+/// …but for this long at least: when a path has died, what was on it comes by another, and slowly. TCPs time out after 200 ms.
+pub const AGAIN_LEAST: Duration = ms(150);

@@ -93,6 +93,9 @@ impl Link {
             hand_over(&incomplete, assembly, delivered, deliver);
         }
         self.deliver_next(deliver);
+        if !self.playout.is_empty() {
+            self.playout.on_gap(now);
+        }
         Ok(())
     }
 

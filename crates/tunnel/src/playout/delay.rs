@@ -2,8 +2,8 @@
 
 use super::{Nanos, nanos};
 use crate::params::{
-    AGAIN_MARGIN, AGAIN_SHARE, AGAIN_SPREAD, GAP_PATIENCE, MAX_PLAYOUT_HOLD, PLAYOUT_FALL,
-    PLAYOUT_FORGET, PLAYOUT_MARGIN, PLAYOUT_RISE, PLAYOUT_STEP,
+    AGAIN_LEAST, AGAIN_MARGIN, AGAIN_SHARE, AGAIN_SPREAD, GAP_PATIENCE, MAX_PLAYOUT_HOLD,
+    PLAYOUT_FALL, PLAYOUT_FORGET, PLAYOUT_MARGIN, PLAYOUT_RISE, PLAYOUT_STEP,
 };
 
 const BUCKET: Nanos = 125_000_000;
@@ -174,7 +174,7 @@ impl Delay {
 
     /// The transit up to which something sent again is waited for.
     fn patience(&self) -> Nanos {
-        self.highest + self.round_trip * 2 + nanos(AGAIN_MARGIN)
+        self.highest + (self.round_trip * 3 + nanos(AGAIN_MARGIN)).max(nanos(AGAIN_LEAST))
     }
 
     /// Begins new buckets when their time has come, and sums up what is left in the old ones.
