@@ -98,15 +98,17 @@ impl Aggregate {
                 .is_some_and(|egress| !egress.is_empty())
     }
 
-    /// How many times more than now the paths carried lately, 1 to [`SHRUNK_MOST`].
+    /// How many times what they carry now the paths carried lately, rounded up; 1 to [`SHRUNK_MOST`], 1 also for little more.
     fn shrunk(&mut self, capacity: u64, now: Instant) -> u32 {
         let (most, at) = self.capacity.unwrap_or((0, now));
         let fresh = now.saturating_duration_since(at) < CAPACITY_LIFE;
-        if capacity >= most || !fresh {
-            self.capacity = Some((capacity, now));
+        if capacity + capacity / 4 >= most || !fresh {
+            if capacity >= most || !fresh {
+                self.capacity = Some((capacity, now));
+            }
             return 1;
         }
-        (most / capacity.max(1)).clamp(1, SHRUNK_MOST) as u32
+        most.div_ceil(capacity.max(1)).clamp(1, SHRUNK_MOST) as u32
     }
 
     fn is_spreading(&self, now: Instant) -> bool {
@@ -225,9 +227,10 @@ impl Link {
         let shrunk = aggregate.shrunk(capacity, now);
         // What waits calls for another path only when it waits for longer than that one takes.
         let later = Duration::from_micros(aggregate.stripes.next_is_later(lines).unwrap_or(0));
-        let target = (slowest / 2).clamp(TARGET.0, TARGET.1) * shrunk;
+        let more = if shrunk > 1 { shrunk + 1 } else { 1 };
+        let target = (slowest / 2).clamp(TARGET.0, TARGET.1) * more;
         let target = target.max(later * 3 / 2);
-        let interval = (slowest * 3).clamp(INTERVAL.0, INTERVAL.1);
+        let interval = (slowest * 3).clamp(INTERVAL.0, INTERVAL.1) * shrunk;
         if let Some(egress) = &mut aggregate.egress {
             egress.set_patience(target, interval);
         }
