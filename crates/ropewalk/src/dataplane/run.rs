@@ -9,6 +9,7 @@ use std::{
 use node::{Arrival, Io, Node, NodeCommand, NodeEvent, PortIndex, UplinkId, UplinkState};
 use sys::{
     Tap, UdpSocket,
+    alarm::Alarm,
     clock::{Clock, wall_unix_nanos},
     poll::{Events, Interest, Poller, Waker},
     tap::{READ_LEN, VNET_LEN},
@@ -40,6 +41,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const EIO: i32 = 5;
 
 const WAKER: u64 = u64::MAX;
+const ALARM: u64 = WAKER - 1;
 const TAP_BASE: u64 = 1 << 32;
 
 pub(super) struct Loop {
@@ -51,6 +53,7 @@ pub(super) struct Loop {
     waker: Waker,
     events_out: mpsc::Sender<NodeEvent>,
     poller: Poller,
+    alarm: Alarm,
     clock: Clock,
     receive: Receive,
     frame: Vec<u8>,
@@ -80,6 +83,8 @@ impl Loop {
         let clock = Clock::new();
         let poller = Poller::new()?;
         poller.add(&waker, WAKER, Interest::Read)?;
+        let alarm = Alarm::new()?;
+        poller.add(&alarm, ALARM, Interest::Read)?;
         for (at, tap) in taps.iter().enumerate() {
             poller.add(tap, TAP_BASE + at as u64, Interest::Read)?;
         }
@@ -92,6 +97,7 @@ impl Loop {
             waker,
             events_out,
             poller,
+            alarm,
             clock,
             receive: Receive {
                 buffers: std::array::from_fn(|_| vec![0; RECV_BUFFER_SIZE]),
@@ -110,12 +116,7 @@ impl Loop {
         loop {
             let before = self.clock.now();
             let due = self.node.poll_timeout(before);
-            let wait = match due {
-                _ if !self.ingress.is_empty() => Duration::ZERO,
-                Some(due) => due.saturating_duration_since(before),
-                None => LONGEST_WAIT,
-            };
-            self.poller.wait(&mut ready, Some(wait.min(LONGEST_WAIT)))?;
+            self.wait(&mut ready, before, due)?;
             let now = self.clock.now();
             self.outbox.begin(now);
             tokens.clear();
@@ -127,7 +128,7 @@ impl Loop {
             let mut budget = BYTES_PER_WAKE;
             for &token in tokens
                 .iter()
-                .filter(|&&token| (TAP_BASE..WAKER).contains(&token))
+                .filter(|&&token| (TAP_BASE..ALARM).contains(&token))
             {
                 self.read_tap((token - TAP_BASE) as usize, &mut budget, now)?;
             }
@@ -154,6 +155,18 @@ impl Loop {
             self.outbox.flush();
             self.pass_events_on();
         }
+    }
+
+    /// Waits until something can be read or `due` has come; not at all when frames wait to be sent.
+    fn wait(&mut self, ready: &mut Events, now: Instant, due: Option<Instant>) -> io::Result<()> {
+        let longest = now + LONGEST_WAIT;
+        let until = due.map_or(longest, |due| due.min(longest));
+        if until <= now || !self.ingress.is_empty() {
+            return self.poller.wait(ready, Some(Duration::ZERO));
+        }
+        let [until, now] = [until, now].map(|at| self.clock.boottime_at(at));
+        self.alarm.ring_by(until, now)?;
+        self.poller.wait(ready, None)
     }
 
     /// Reads what the TAP has, within bounds. While nothing waits, it is sent at once, up to `budget` bytes; the rest waits.
@@ -254,7 +267,8 @@ impl Loop {
                     let bytes: usize = metas.map(|meta| meta.len).sum();
                     self.take_received(uplink, count, now);
                     budget = budget.saturating_sub(bytes);
-                    if budget == 0 {
+                    // Not all buffers are filled: there was no more, and what comes meanwhile is reported again.
+                    if budget == 0 || count < BATCH_SIZE {
                         return;
                     }
                 }
