@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode};
-use tunnel::{DatagramSink, Record};
+use tunnel::{DatagramSink, Lent, Record};
 use wire::{
     coalesce::Coalescer,
     flow::flow_hash,
@@ -15,6 +15,8 @@ use crate::{config::PortIndex, io::FrameSink};
 
 /// Of shorter frames few belong to a transfer in bulk.
 const WORTH_MERGING: usize = 1000;
+/// A shorter record is copied rather than kept in a buffer made for the longest.
+const WORTH_LENDING: usize = 16 << 10;
 /// A VLAN tag may be added on the way.
 const TAG_ROOM: usize = 4;
 
@@ -45,6 +47,15 @@ struct Merging {
 /// Where a frame for a peer goes.
 pub(crate) trait PeerPorts {
     fn send(&mut self, peer: usize, record: &Record<'_>, now: Instant, sink: &mut dyn DatagramSink);
+
+    /// The same for a record whose buffer the peer may keep.
+    fn send_lent(
+        &mut self,
+        peer: usize,
+        record: &mut Lent<'_>,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+    );
 
     /// Whether the peer takes records with a virtio-net header.
     fn takes_vnet(&self, peer: usize) -> bool;
@@ -159,12 +170,55 @@ impl Forwarder {
         self.pass_from_local(from, &Passing::plain(frame), ways);
     }
 
-    /// The same for a record: virtio-net header and frame.
-    pub(crate) fn on_local_record(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
-        match Passing::checked(record) {
-            Some(passing) => self.pass_from_local(from, &passing, ways),
-            None => self.bad_header += 1,
+    /// The same for a record, virtio-net header and frame, in the first `len` bytes of `buffer`. The buffer may be kept; then
+    /// there is another of its length.
+    pub(crate) fn on_local_record(
+        &mut self,
+        from: PortIndex,
+        buffer: &mut Vec<u8>,
+        len: usize,
+        ways: &mut Ways<'_>,
+    ) {
+        let Some(passing) = buffer.get(..len).and_then(Passing::checked) else {
+            self.bad_header += 1;
+            return;
+        };
+        let large = passing.record.len() >= WORTH_LENDING;
+        let Some(vlan) = self.look_up(PortId(from.0), passing.frame(), ways.now) else {
+            return;
+        };
+        let flow = flow_hash(passing.frame());
+        let Some(peer) = self.only_peer(vlan).filter(|_| large) else {
+            return self.pass_on(&passing, vlan, flow, ways);
+        };
+        let vnet = passing.shape.is_some();
+        if vnet && !ways.peers.takes_vnet(peer) {
+            return self.pass_on(&passing, vlan, flow, ways);
         }
+        let longest = passing.longest();
+        let mut lent = Lent {
+            range: len - passing.record.len()..len,
+            buffer,
+            vnet,
+            longest,
+            flow,
+        };
+        let Ways {
+            now,
+            peers,
+            datagrams,
+            ..
+        } = ways;
+        peers.send_lent(peer, &mut lent, *now, *datagrams);
+    }
+
+    /// The peer that alone gets the frame just looked up, as it is.
+    fn only_peer(&self, vlan: wire::vlan::VlanId) -> Option<usize> {
+        let &[port] = self.egress.as_slice() else {
+            return None;
+        };
+        let peer = port.0.checked_sub(self.local_ports)?;
+        (self.bridge.egress_form(port, vlan) == Form::AsIs).then_some(usize::from(peer))
     }
 
     fn pass_from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
@@ -172,7 +226,17 @@ impl Forwarder {
         let Some(vlan) = self.look_up(PortId(from.0), frame, ways.now) else {
             return;
         };
-        let flow = flow_hash(frame);
+        self.pass_on(passing, vlan, flow_hash(frame), ways);
+    }
+
+    /// Passes what a local port received to where it was found to belong.
+    fn pass_on(
+        &mut self,
+        passing: &Passing<'_>,
+        vlan: wire::vlan::VlanId,
+        flow: u32,
+        ways: &mut Ways<'_>,
+    ) {
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];
             let form = self.bridge.egress_form(port, vlan);
@@ -208,11 +272,9 @@ impl Forwarder {
             });
             return;
         }
-        let record = Record {
-            bytes: formed.record,
-            vnet: formed.shape.is_some(),
-            longest: formed.longest(),
-            flow,
+        let record = match formed.shape {
+            Some(_) => Record::with_header(formed.record, formed.longest(), flow),
+            None => Record::plain(formed.record, flow),
         };
         peers.send(peer, &record, *now, *datagrams);
     }

@@ -157,10 +157,18 @@ impl Node {
         self.forwarder.on_local_frame(port, frame, &mut ways);
     }
 
-    /// The same for what a local port with offloads received: a frame, or a super-frame, behind its 12-byte virtio-net header.
-    pub fn handle_record(&mut self, port: PortIndex, record: &[u8], now: Instant, io: &mut Io<'_>) {
+    /// The same for what a local port with offloads received: a frame, or a super-frame, behind its 12-byte virtio-net header, in
+    /// the first `len` bytes of `buffer`. The node may keep the buffer, to send from it again, and leaves another of its length.
+    pub fn handle_record(
+        &mut self,
+        port: PortIndex,
+        buffer: &mut Vec<u8>,
+        len: usize,
+        now: Instant,
+        io: &mut Io<'_>,
+    ) {
         let mut ways = ways(now, &mut self.peers, io);
-        self.forwarder.on_local_record(port, record, &mut ways);
+        self.forwarder.on_local_record(port, buffer, len, &mut ways);
     }
 
     /// Takes a datagram that an uplink received; opens it in place. `wall_ns` is the wall clock, ns since 1970.

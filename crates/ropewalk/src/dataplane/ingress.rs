@@ -9,10 +9,11 @@ use node::{
     PortIndex, flow_hash,
     queue::{FairQueue, Item, QueueCounters, QueueLimits},
 };
+use sys::tap::READ_LEN;
 
-/// Buffers come in sizes of 2 KiB times a power of two; the last is that of a super-frame.
+/// Buffers come in sizes of 2 KiB times a power of two; the last is that of what a read takes, so that they can be exchanged.
 const SMALLEST: usize = 2 << 10;
-const CLASSES: usize = 7;
+const CLASSES: usize = 6;
 /// Unused buffers of one size that are kept, bytes.
 const MAX_SPARE: usize = 4 << 20;
 
@@ -67,21 +68,18 @@ impl Ingress {
         queue.push(item, now, &mut |gone| store.release(gone.handle));
     }
 
-    /// Hands the next frame to `each`: port, whether it has a virtio-net header, and bytes. Returns how many bytes it had, or
-    /// `None`, when nothing waits.
+    /// Hands the next frame to `each`: port, whether it has a virtio-net header, and buffer, which may be exchanged for another
+    /// of its length, with how much of it is used. Returns how many bytes that was, or `None`, when nothing waits.
     pub(super) fn pop(
         &mut self,
         now: Instant,
-        each: impl FnOnce(PortIndex, bool, &[u8]),
+        each: impl FnOnce(PortIndex, bool, &mut Vec<u8>, usize),
     ) -> Option<usize> {
         let Self { queue, store } = self;
         let item = queue.pop(now, &mut |gone| store.release(gone.handle))?;
-        if let Some(Some(waiting)) = store.slots.get(item.handle as usize) {
-            each(
-                waiting.port,
-                waiting.header > 0,
-                &waiting.bytes[..waiting.len],
-            );
+        if let Some(Some(waiting)) = store.slots.get_mut(item.handle as usize) {
+            let (port, header) = (waiting.port, waiting.header > 0);
+            each(port, header, &mut waiting.bytes, waiting.len);
         }
         store.release(item.handle);
         Some(item.len as usize)
@@ -109,7 +107,13 @@ impl Store {
     fn buffer(&mut self, len: usize) -> Vec<u8> {
         let class = class_of(len);
         let spare = self.spare.get_mut(class).and_then(Vec::pop);
-        spare.unwrap_or_else(|| vec![0; (SMALLEST << class).max(len)])
+        spare.unwrap_or_else(|| {
+            let size = match class + 1 {
+                CLASSES => READ_LEN,
+                _ => SMALLEST << class,
+            };
+            vec![0; size.max(len)]
+        })
     }
 
     fn release(&mut self, handle: u32) {
@@ -144,7 +148,8 @@ mod tests {
                 ingress.push(PortIndex(port as u16), 12, &frame, now);
             }
             let mut seen = Vec::new();
-            while let Some(bytes) = ingress.pop(now, |port, header, read| {
+            while let Some(bytes) = ingress.pop(now, |port, header, buffer, len| {
+                let read = &buffer[..len];
                 assert!(header && read.iter().all(|&byte| byte == round));
                 assert_eq!(read.len(), sizes[usize::from(port.0)]);
                 seen.push(port.0);

@@ -185,9 +185,8 @@ impl Loop {
             let Some(len) = self.read_frame(at)? else {
                 break;
             };
-            let read = &self.frame[..len];
             if direct == 0 || *budget == 0 || !self.ingress.is_empty() {
-                self.ingress.push(port, header, read, now);
+                self.ingress.push(port, header, &self.frame[..len], now);
                 waiting -= 1;
                 continue;
             }
@@ -197,7 +196,8 @@ impl Loop {
                 datagrams: &mut self.outbox,
                 frames: &mut self.ports,
             };
-            pass(&mut self.node, port, header > 0, read, now, &mut io);
+            let frame = &mut self.frame;
+            pass(&mut self.node, port, header > 0, frame, len, now, &mut io);
         }
         Ok(())
     }
@@ -235,8 +235,8 @@ impl Loop {
                 datagrams: outbox,
                 frames: ports,
             };
-            let sent = ingress.pop(now, |port, header, read| {
-                pass(node, port, header, read, now, &mut io);
+            let sent = ingress.pop(now, |port, header, buffer, len| {
+                pass(node, port, header, buffer, len, now, &mut io);
             });
             let Some(sent) = sent else {
                 break;
@@ -409,13 +409,14 @@ fn pass(
     node: &mut Node,
     port: PortIndex,
     header: bool,
-    read: &[u8],
+    buffer: &mut Vec<u8>,
+    len: usize,
     now: Instant,
     io: &mut Io<'_>,
 ) {
     if header {
-        node.handle_record(port, read, now, io);
+        node.handle_record(port, buffer, len, now, io);
     } else {
-        node.handle_frame(port, read, now, io);
+        node.handle_frame(port, &buffer[..len], now, io);
     }
 }

@@ -189,8 +189,12 @@ impl Link {
         let number = self.next_record;
         self.next_record += 1;
         self.counters.tx_frames += 1;
-        self.history
-            .push(number, bytes, record.flow, record.vnet, now);
+        if record.lent {
+            self.history.expect(number, record.flow, record.vnet, now);
+        } else {
+            self.history
+                .push(number, bytes, record.flow, record.vnet, now);
+        }
         for path in chosen.into_iter().flatten() {
             let all = Carried {
                 record: number,
@@ -201,6 +205,11 @@ impl Link {
             self.paths[path].append(all, record.vnet, bytes, &mut context.sending());
         }
         true
+    }
+
+    /// Keeps the buffer of the record just sent, if that was lent.
+    pub(crate) fn keep(&mut self, lent: &mut crate::record::Lent<'_>) {
+        self.history.fill(lent.buffer, lent.range.clone());
     }
 
     /// Whether records may have a virtio-net header.

@@ -36,7 +36,7 @@ use crate::{
     event::Event,
     keyring::Keyring,
     link::{Events, Link, LocalUplinks, Opened},
-    record::Record,
+    record::{Lent, Record},
     sink::{Arrival, DatagramSink, UplinkId},
     waiting::Waiting,
 };
@@ -246,6 +246,14 @@ impl Peer {
             if self.was_up {
                 self.outages.on_refused(now);
             }
+        }
+    }
+
+    /// The same for a record whose buffer may be kept: for large ones, of which a copy is dear.
+    pub fn send_lent(&mut self, lent: &mut Lent<'_>, now: Instant, sink: &mut dyn DatagramSink) {
+        self.send(&lent.record(), now, sink);
+        if let Some(link) = &mut self.link {
+            link.keep(lent);
         }
     }
 
