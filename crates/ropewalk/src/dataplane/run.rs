@@ -58,6 +58,9 @@ pub(super) struct Loop {
     receive: Receive,
     frame: Vec<u8>,
     ingress: Ingress,
+    /// How many wake-ups there were, and the last in which each TAP was ready.
+    wakes: u64,
+    fed: Vec<u64>,
 }
 
 /// Buffers of one receive call.
@@ -91,6 +94,8 @@ impl Loop {
         let lines = Lines::new(node.uplink_names().count());
         Ok(Self {
             outbox: Outbox::new(lines, clock.now()),
+            wakes: 0,
+            fed: vec![0; taps.len()],
             ports: Ports::new(taps),
             own_interfaces: Vec::new(),
             inbox,
@@ -118,6 +123,7 @@ impl Loop {
             let due = self.node.poll_timeout(before);
             self.wait(&mut ready, before, due)?;
             let now = self.clock.now();
+            self.wakes += 1;
             self.outbox.begin(now);
             tokens.clear();
             tokens.extend(ready.iter().map(|event| event.token));
@@ -180,6 +186,9 @@ impl Loop {
             0
         };
         let port = PortIndex(at as u16);
+        // A TAP that was not ready last time has one frame, most likely: looking for more would only delay it.
+        let single = self.fed[at] + 1 < self.wakes;
+        self.fed[at] = self.wakes;
         let (mut direct, mut waiting) = (FRAMES_PER_WAKE, WAITING_PER_WAKE);
         while waiting > 0 {
             let Some(len) = self.read_frame(at)? else {
@@ -198,6 +207,9 @@ impl Loop {
             };
             let frame = &mut self.frame;
             pass(&mut self.node, port, header > 0, frame, len, now, &mut io);
+            if single {
+                break;
+            }
         }
         Ok(())
     }
