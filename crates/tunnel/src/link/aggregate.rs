@@ -268,10 +268,10 @@ impl Link {
             .aggregate
             .as_ref()
             .filter(|aggregate| aggregate.has_backlog())?;
-        if !aggregate
+        if aggregate
             .egress
             .as_ref()
-            .is_some_and(|egress| !egress.is_empty())
+            .is_none_or(|egress| egress.is_empty())
         {
             // What is sent again waits for one path alone.
             let path = self.quickest_arrival(now)?;
