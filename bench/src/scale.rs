@@ -203,7 +203,8 @@ impl Gateway {
         // First: the bridge may take its address from it, and that should be among those learned.
         let tap = a.enter(|| Tap::open("feed0", TapOptions::default()))??;
         a.run("ip", &["link", "set", "feed0", "master", "br0", "up"])?;
-        lab::echo::wait_reachable(a, b, inner(End::B), PATIENCE)?;
+        // From the peer's side: the gateway's own question would go to all peers, and wake them.
+        lab::echo::wait_reachable(b, a, inner(End::A), PATIENCE)?;
         self.teach(bench, &tap, addresses)?;
         bench.sleep(CALM)?;
         let load = Load::start(&self.scene.hosts, inner(End::B), 1, bench.pin)?;

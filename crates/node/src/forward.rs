@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bridge::{Bridge, DropReason, Form, PortId, PortSet, encode, storm::FloodSize};
-use tunnel::{DatagramSink, Record};
+use tunnel::{DatagramSink, Lent, Record};
 use wire::{
     coalesce::Coalescer,
     flow::flow_hash,
@@ -21,6 +21,8 @@ use watch::Watches;
 
 /// Of shorter frames few belong to a transfer in bulk.
 const WORTH_MERGING: usize = 1000;
+/// A shorter record is copied rather than kept in a buffer made for the longest.
+const WORTH_LENDING: usize = 16 << 10;
 /// A VLAN tag may be added on the way.
 const TAG_ROOM: usize = 4;
 
@@ -58,6 +60,15 @@ struct Merging {
 /// Where a frame for a peer goes.
 pub(crate) trait PeerPorts {
     fn send(&mut self, peer: usize, record: &Record<'_>, now: Instant, sink: &mut dyn DatagramSink);
+
+    /// The same for a record whose buffer the peer may keep.
+    fn send_lent(
+        &mut self,
+        peer: usize,
+        record: &mut Lent<'_>,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+    );
 
     /// Whether the peer takes records with a virtio-net header.
     fn takes_vnet(&self, peer: usize) -> bool;
@@ -192,6 +203,48 @@ impl Forwarder {
         }
     }
 
+    /// The same for a record in the first `len` bytes of `buffer`, which may be kept; then there is another of its length.
+    pub(crate) fn on_lent_record(
+        &mut self,
+        from: PortIndex,
+        buffer: &mut Vec<u8>,
+        len: usize,
+        ways: &mut Ways<'_>,
+    ) {
+        let Some(record) = buffer.get(..len).filter(|_| len >= WORTH_LENDING) else {
+            return self.on_local_record(from, &buffer[..len.min(buffer.len())], ways);
+        };
+        let Some(passing) = Passing::checked(record) else {
+            return self.on_nested(from, record, ways);
+        };
+        let Some(vlan) = self.look_up(PortId(from.0), &passing, ways.now) else {
+            return;
+        };
+        let vnet = passing.shape.is_some();
+        let takes = |peer: &usize| !vnet || ways.peers.takes_vnet(*peer);
+        let Some(peer) = self.only_peer(vlan).filter(takes) else {
+            return self.pass_on(&passing, vlan, ways);
+        };
+        let mut lent = Lent {
+            range: len - passing.record.len()..len,
+            vnet,
+            longest: passing.longest(),
+            flow: flow_hash(passing.frame()),
+            buffer,
+        };
+        ways.peers
+            .send_lent(peer, &mut lent, ways.now, ways.datagrams);
+    }
+
+    /// The peer that alone gets the frame just looked up, as it is.
+    fn only_peer(&self, vlan: wire::vlan::VlanId) -> Option<usize> {
+        let &[port] = self.egress.as_slice() else {
+            return None;
+        };
+        let peer = port.0.checked_sub(self.local_ports)?;
+        (self.bridge.egress_form(port, vlan) == Form::AsIs).then_some(usize::from(peer))
+    }
+
     /// A super-frame inside somebody's tunnel is cut here, since nobody later could.
     fn on_nested(&mut self, from: PortIndex, record: &[u8], ways: &mut Ways<'_>) {
         let split = VnetHeader::split(record);
@@ -210,9 +263,13 @@ impl Forwarder {
     }
 
     fn pass_from_local(&mut self, from: PortIndex, passing: &Passing<'_>, ways: &mut Ways<'_>) {
-        let Some(vlan) = self.look_up(PortId(from.0), passing, ways.now) else {
-            return;
-        };
+        if let Some(vlan) = self.look_up(PortId(from.0), passing, ways.now) {
+            self.pass_on(passing, vlan, ways);
+        }
+    }
+
+    /// Passes what a local port received to where it was found to belong.
+    fn pass_on(&mut self, passing: &Passing<'_>, vlan: wire::vlan::VlanId, ways: &mut Ways<'_>) {
         let flow = flow_hash(passing.frame());
         for at in 0..self.egress.len() {
             let port = self.egress.as_slice()[at];

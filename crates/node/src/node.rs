@@ -70,6 +70,27 @@ fn ways<'a>(now: Instant, peers: &'a mut Peers, io: &'a mut Io<'_>) -> Ways<'a> 
     }
 }
 
+/// The switch with its local ports.
+fn switch(config: &NodeConfig, hash_seed: u64) -> Bridge {
+    let addresses = &config.addresses;
+    let mut bridge = Bridge::new(BridgeConfig {
+        ageing: addresses.ageing,
+        fdb_limit: addresses.limit,
+        fdb_limit_per_port: addresses.limit_per_port(),
+        hash_seed,
+        relay: config.relay,
+    });
+    for (at, port) in config.ports.iter().enumerate() {
+        let id = PortId(at as u16);
+        let _ = bridge.add_port(id, PortKind::Local(port.vlans.clone()));
+        bridge.set_storm_limits(id, port.storm);
+        if !port.present {
+            bridge.set_port_state(id, PortState::Discarding);
+        }
+    }
+    bridge
+}
+
 /// See the crate.
 pub struct Node {
     name: String,
@@ -108,24 +129,8 @@ impl Node {
                 .filter_map(|(id, uplink)| uplink.budget.map(|budget| (id, budget))),
         );
         let local_key = config.private_key.public();
-        let hash_seed = rng.next_u64();
-        let addresses = config.addresses;
-        let mut bridge = Bridge::new(BridgeConfig {
-            ageing: addresses.ageing,
-            fdb_limit: addresses.limit,
-            fdb_limit_per_port: addresses.limit_per_port(),
-            hash_seed,
-            relay: config.relay,
-        });
         let local_ports = config.ports.len() as u16;
-        for (at, port) in config.ports.iter().enumerate() {
-            let id = PortId(at as u16);
-            let _ = bridge.add_port(id, PortKind::Local(port.vlans.clone()));
-            bridge.set_storm_limits(id, port.storm);
-            if !port.present {
-                bridge.set_port_state(id, PortState::Discarding);
-            }
-        }
+        let mut bridge = switch(&config, rng.next_u64());
         let mut peers = Vec::new();
         let mut by_key = HashMap::new();
         for (slot, peer) in config.peers.into_iter().take(MAX_PEERS).enumerate() {
@@ -178,6 +183,20 @@ impl Node {
     pub fn handle_record(&mut self, port: PortIndex, record: &[u8], now: Instant, io: &mut Io<'_>) {
         let mut ways = ways(now, &mut self.peers, io);
         self.forwarder.on_local_record(port, record, &mut ways);
+    }
+
+    /// The same for a record in the first `len` bytes of `buffer`. The node may keep the buffer, to send from it again, and leaves
+    /// another of its length.
+    pub fn handle_lent(
+        &mut self,
+        port: PortIndex,
+        buffer: &mut Vec<u8>,
+        len: usize,
+        now: Instant,
+        io: &mut Io<'_>,
+    ) {
+        let mut ways = ways(now, &mut self.peers, io);
+        self.forwarder.on_lent_record(port, buffer, len, &mut ways);
     }
 
     /// Takes a datagram that an uplink received; opens it in place. `wall_ns` is the wall clock, ns since 1970.

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use tunnel::{DatagramSink, Event, Peer, Record};
+use tunnel::{DatagramSink, Event, Lent, Peer, Record};
 
 use crate::{deadlines::Deadlines, forward::PeerPorts};
 
@@ -138,6 +138,18 @@ impl PeerPorts for Peers {
     ) {
         if let Some(target) = self.get_mut(peer) {
             target.send(record, now, sink);
+        }
+    }
+
+    fn send_lent(
+        &mut self,
+        peer: usize,
+        record: &mut Lent<'_>,
+        now: Instant,
+        sink: &mut dyn DatagramSink,
+    ) {
+        if let Some(target) = self.get_mut(peer) {
+            target.send_lent(record, now, sink);
         }
     }
 

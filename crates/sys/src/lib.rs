@@ -7,6 +7,7 @@
 // This floor is where time comes from: the pure floors get it as an argument.
 #![allow(clippy::disallowed_methods)]
 
+pub mod alarm;
 pub mod clock;
 pub mod ingress;
 pub mod netlink;

@@ -44,7 +44,7 @@ pub use drops::{Drop, Drops};
 pub use event::Event;
 pub use liveness::State;
 pub use peer::{Command, Endpoint, Mode, PathOp, Peer, PeerConfig, UplinkConfig, UplinkState};
-pub use record::Record;
+pub use record::{Lent, Record};
 pub use scheduler::Excluded;
 pub use sink::{Arrival, DatagramSink, Target, UplinkId};
 pub use snapshot::{OutageSnapshot, PathSnapshot, PathState, PeerSnapshot};

@@ -228,6 +228,7 @@ impl Playout {
     }
 
     /// How long a record that came by the fastest path is held.
+    #[cfg(test)]
     pub(crate) fn delay(&self) -> Duration {
         let beyond = self
             .delay

@@ -9,6 +9,7 @@ use node::{
     PortIndex, flow_hash,
     queue::{FairQueue, Item, QueueCounters, QueueLimits, Store},
 };
+use sys::tap::READ_LEN;
 
 struct Waiting {
     port: PortIndex,
@@ -27,7 +28,7 @@ impl Ingress {
     pub(super) fn new(secret: u64) -> Self {
         Self {
             queue: FairQueue::new(QueueLimits::default(), secret),
-            store: Store::default(),
+            store: Store::new(READ_LEN),
         }
     }
 
@@ -51,17 +52,17 @@ impl Ingress {
         queue.push(item, now, &mut |gone| store.release(gone.handle));
     }
 
-    /// Hands the next frame to `each`: port, whether it has a virtio-net header, and bytes. Returns how many bytes it had, or
-    /// `None`, when nothing waits.
+    /// Hands the next frame to `each`: port, whether it has a virtio-net header, and buffer, which may be exchanged for another
+    /// of its length, with how much of it is used. Returns how many bytes that was, or `None`, when nothing waits.
     pub(super) fn pop(
         &mut self,
         now: Instant,
-        each: impl FnOnce(PortIndex, bool, &[u8]),
+        each: impl FnOnce(PortIndex, bool, &mut Vec<u8>, usize),
     ) -> Option<usize> {
         let Self { queue, store } = self;
         let item = queue.pop(now, &mut |gone| store.release(gone.handle))?;
-        if let Some((waiting, bytes)) = store.get(item.handle) {
-            each(waiting.port, waiting.header > 0, bytes);
+        if let Some((waiting, buffer, len)) = store.get_mut(item.handle) {
+            each(waiting.port, waiting.header > 0, buffer, len);
         }
         store.release(item.handle);
         Some(item.len as usize)
@@ -83,7 +84,8 @@ mod tests {
                 ingress.push(PortIndex(port as u16), 12, &frame, now);
             }
             let mut seen = Vec::new();
-            while let Some(bytes) = ingress.pop(now, |port, header, read| {
+            while let Some(bytes) = ingress.pop(now, |port, header, buffer, len| {
+                let read = &buffer[..len];
                 assert!(header && read.iter().all(|&byte| byte == round));
                 assert_eq!(read.len(), sizes[usize::from(port.0)]);
                 seen.push(port.0);

@@ -136,9 +136,6 @@ pub fn start(
     let secret = u64::from_ne_bytes(secret);
     let thread = std::thread::Builder::new()
         .name("data".into())
-        .spawn(move || {
-            sys::thread::precise_timers()?;
-            run::Loop::new(node, taps, inbox, waker, events, secret)?.run()
-        })?;
+        .spawn(move || run::Loop::new(node, taps, inbox, waker, events, secret)?.run())?;
     Ok((handle, thread))
 }

@@ -11,6 +11,7 @@ use node::{
 };
 use sys::{
     PacketSocket, Tap, UdpSocket,
+    alarm::Alarm,
     clock::{Clock, wall_unix_nanos},
     packet::FrameBuffers,
     poll::{Events, Interest, Poller, Waker},
@@ -49,6 +50,7 @@ const EINVAL: i32 = 22;
 const DEVICE_ABSENT: &str = "device-absent";
 
 const WAKER: u64 = u64::MAX;
+const ALARM: u64 = WAKER - 1;
 const PORT_BASE: u64 = 1 << 32;
 
 pub(super) struct Loop {
@@ -60,6 +62,7 @@ pub(super) struct Loop {
     waker: Waker,
     events_out: mpsc::Sender<NodeEvent>,
     poller: Poller,
+    alarm: Alarm,
     clock: Clock,
     receive: Receive,
     frame: Vec<u8>,
@@ -68,6 +71,9 @@ pub(super) struct Loop {
     unreadable: u64,
     overflows: u64,
     ingress: Ingress,
+    /// How many wake-ups there were, and the last in which each TAP was ready.
+    wakes: u64,
+    fed: Vec<u64>,
 }
 
 /// Buffers of one receive call.
@@ -83,6 +89,19 @@ struct Turn {
     direct: usize,
     /// Frames taken to wait.
     waiting: usize,
+}
+
+impl Turn {
+    /// Whether a frame of `len` bytes is sent at once; otherwise it waits.
+    fn is_next(&mut self, len: usize, budget: &mut usize, ingress: &Ingress) -> bool {
+        if self.direct == 0 || *budget == 0 || !ingress.is_empty() {
+            self.waiting = self.waiting.saturating_sub(1);
+            return false;
+        }
+        self.direct -= 1;
+        *budget = budget.saturating_sub(len);
+        true
+    }
 }
 
 enum Next {
@@ -102,6 +121,8 @@ impl Loop {
         let clock = Clock::new();
         let poller = Poller::new()?;
         poller.add(&waker, WAKER, Interest::Read)?;
+        let alarm = Alarm::new()?;
+        poller.add(&alarm, ALARM, Interest::Read)?;
         let ports: Vec<Port> = taps
             .into_iter()
             .map(|tap| tap.map_or(Port::Absent, Port::Tap))
@@ -112,12 +133,15 @@ impl Loop {
         let lines = Lines::new(node.uplink_names().count());
         Ok(Self {
             outbox: Outbox::new(lines, clock.now()),
+            wakes: 0,
+            fed: vec![0; ports.len()],
             ports: Ports::new(ports),
             own_interfaces: Vec::new(),
             inbox,
             waker,
             events_out,
             poller,
+            alarm,
             clock,
             receive: Receive {
                 buffers: std::array::from_fn(|_| vec![0; RECV_BUFFER_SIZE]),
@@ -139,13 +163,9 @@ impl Loop {
         loop {
             let before = self.clock.now();
             let due = self.node.poll_timeout(before);
-            let wait = match due {
-                _ if !self.ingress.is_empty() => Duration::ZERO,
-                Some(due) => due.saturating_duration_since(before),
-                None => LONGEST_WAIT,
-            };
-            self.poller.wait(&mut ready, Some(wait.min(LONGEST_WAIT)))?;
+            self.wait(&mut ready, before, due)?;
             let now = self.clock.now();
+            self.wakes += 1;
             self.outbox.begin(now);
             tokens.clear();
             tokens.extend(ready.iter().map(|event| event.token));
@@ -156,7 +176,7 @@ impl Loop {
             let mut budget = BYTES_PER_WAKE;
             for &token in tokens
                 .iter()
-                .filter(|&&token| (PORT_BASE..WAKER).contains(&token))
+                .filter(|&&token| (PORT_BASE..ALARM).contains(&token))
             {
                 self.read_port((token - PORT_BASE) as usize, &mut budget, now)?;
             }
@@ -186,6 +206,18 @@ impl Loop {
         }
     }
 
+    /// Waits until something can be read or `due` has come; not at all when frames wait to be sent.
+    fn wait(&mut self, ready: &mut Events, now: Instant, due: Option<Instant>) -> io::Result<()> {
+        let longest = now + LONGEST_WAIT;
+        let until = due.map_or(longest, |due| due.min(longest));
+        if until <= now || !self.ingress.is_empty() {
+            return self.poller.wait(ready, Some(Duration::ZERO));
+        }
+        let [until, now] = [until, now].map(|at| self.clock.boottime_at(at));
+        self.alarm.ring_by(until, now)?;
+        self.poller.wait(ready, None)
+    }
+
     /// Reads what a port has, within bounds. While nothing waits, it is sent at once, up to `budget` bytes; the rest waits.
     ///
     /// # Errors
@@ -199,13 +231,7 @@ impl Loop {
         match &self.ports.list[at] {
             Port::Tap(tap) => {
                 let header = if tap.vnet() { VNET_LEN } else { 0 };
-                while turn.waiting > 0
-                    && let Some(len) = self.read_frame(at)?
-                {
-                    let frame = std::mem::take(&mut self.frame);
-                    self.take_frame(&mut turn, header, &frame[..len], budget, now);
-                    self.frame = frame;
-                }
+                self.read_tap(at, header, &mut turn, budget, now)?;
             }
             Port::Device(_) => self.read_device(&mut turn, budget, now),
             Port::Absent => {}
@@ -222,7 +248,7 @@ impl Loop {
             match socket.receive(&mut frames) {
                 Ok(()) => {
                     for record in frames.records() {
-                        self.take_frame(turn, VNET_LEN, record, budget, now);
+                        self.take_record(turn, record, budget, now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -237,27 +263,57 @@ impl Loop {
         self.frames = Some(frames);
     }
 
-    /// Sends a frame that was read, or lets it wait.
-    fn take_frame(
+    fn read_tap(
         &mut self,
-        turn: &mut Turn,
+        at: usize,
         header: usize,
-        read: &[u8],
+        turn: &mut Turn,
         budget: &mut usize,
         now: Instant,
-    ) {
-        if turn.direct == 0 || *budget == 0 || !self.ingress.is_empty() {
-            self.ingress.push(turn.port, header, read, now);
-            turn.waiting = turn.waiting.saturating_sub(1);
+    ) -> anyhow::Result<()> {
+        // A TAP that was not ready last time has one frame, most likely: looking for more would only delay it.
+        let single = self.fed[at] + 1 < self.wakes;
+        self.fed[at] = self.wakes;
+        while turn.waiting > 0
+            && let Some(len) = self.read_frame(at)?
+        {
+            if !turn.is_next(len, budget, &self.ingress) {
+                self.ingress
+                    .push(turn.port, header, &self.frame[..len], now);
+                continue;
+            }
+            let mut io = Io {
+                datagrams: &mut self.outbox,
+                frames: &mut self.ports,
+            };
+            let frame = &mut self.frame;
+            pass(
+                &mut self.node,
+                turn.port,
+                header > 0,
+                frame,
+                len,
+                now,
+                &mut io,
+            );
+            if single {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a frame that an interface received, or lets it wait.
+    fn take_record(&mut self, turn: &mut Turn, record: &[u8], budget: &mut usize, now: Instant) {
+        if !turn.is_next(record.len(), budget, &self.ingress) {
+            self.ingress.push(turn.port, VNET_LEN, record, now);
             return;
         }
-        turn.direct -= 1;
-        *budget = budget.saturating_sub(read.len());
         let mut io = Io {
             datagrams: &mut self.outbox,
             frames: &mut self.ports,
         };
-        pass(&mut self.node, turn.port, header > 0, read, now, &mut io);
+        self.node.handle_record(turn.port, record, now, &mut io);
     }
 
     /// The length of the next frame of a TAP, now in `self.frame`; `None`: there is none.
@@ -296,8 +352,8 @@ impl Loop {
                 datagrams: outbox,
                 frames: ports,
             };
-            let sent = ingress.pop(now, |port, header, read| {
-                pass(node, port, header, read, now, &mut io);
+            let sent = ingress.pop(now, |port, header, buffer, len| {
+                pass(node, port, header, buffer, len, now, &mut io);
             });
             let Some(sent) = sent else {
                 break;
@@ -328,7 +384,8 @@ impl Loop {
                     let bytes: usize = metas.map(|meta| meta.len).sum();
                     self.take_received(uplink, count, now);
                     budget = budget.saturating_sub(bytes);
-                    if budget == 0 {
+                    // Not all buffers are filled: there was no more, and what comes meanwhile is reported again.
+                    if budget == 0 || count < BATCH_SIZE {
                         return;
                     }
                 }
@@ -506,13 +563,14 @@ fn pass(
     node: &mut Node,
     port: PortIndex,
     header: bool,
-    read: &[u8],
+    buffer: &mut Vec<u8>,
+    len: usize,
     now: Instant,
     io: &mut Io<'_>,
 ) {
     if header {
-        node.handle_record(port, read, now, io);
+        node.handle_lent(port, buffer, len, now, io);
     } else {
-        node.handle_frame(port, read, now, io);
+        node.handle_frame(port, &buffer[..len], now, io);
     }
 }

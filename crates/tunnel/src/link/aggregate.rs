@@ -146,8 +146,8 @@ impl Link {
 
     /// Whether parts of records wait to be sent again.
     pub(super) fn has_again(&self) -> bool {
-        let waits = |aggregate: &Box<Aggregate>| !aggregate.again.is_empty();
-        self.aggregate.as_ref().is_some_and(waits)
+        let waits = |aggregate: &Aggregate| !aggregate.again.is_empty();
+        self.aggregate.as_deref().is_some_and(waits)
     }
 
     /// What a path carries in our direction, bits per second of IP packets; `None`: not seen yet.
@@ -301,10 +301,10 @@ impl Link {
             .aggregate
             .as_ref()
             .filter(|aggregate| aggregate.has_backlog())?;
-        if !aggregate
+        if aggregate
             .egress
             .as_ref()
-            .is_some_and(|egress| !egress.is_empty())
+            .is_none_or(|egress| egress.is_empty())
         {
             // What is sent again waits for one path alone.
             let path = self.quickest_arrival(now)?;

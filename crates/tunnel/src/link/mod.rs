@@ -6,6 +6,7 @@ mod control;
 mod join;
 mod records;
 mod reinject;
+mod sending;
 mod status;
 mod timers;
 
@@ -25,11 +26,10 @@ use crate::{
     history::History,
     inflight::Carried,
     liveness::State,
-    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, MAX_SUPER_RECORD, RANK_EVERY, REINJECT_WITHIN},
+    params::{IDLE_AFTER, MAX_EVENTS, MAX_PATHS, MAX_SUPER_RECORD, RANK_EVERY},
     path::{Path, Sending},
     peer::Mode,
     playout::Playout,
-    record::Record,
     scheduler::{Candidate, Excluded, Scheduler, cost},
     sink::{Arrival, DatagramSink, UplinkId},
     snapshot::PathState,
@@ -192,70 +192,9 @@ impl Link {
         }
     }
 
-    /// Sends one record. False when no path is usable.
-    pub(crate) fn send(&mut self, record: &Record<'_>, context: &mut Context<'_>) -> bool {
-        let (now, bytes) = (context.now, record.bytes);
-        self.last_frame = now;
-        if !self.scheduler.has_path() {
-            return false;
-        }
-        let longest = if record.vnet && self.takes_vnet {
-            MAX_SUPER_RECORD
-        } else {
-            self.max_frame
-        };
-        if record.longest > self.max_frame as usize || bytes.len() > longest as usize {
-            context.drops.count(Drop::FrameTooLong);
-            return true;
-        }
-        if self.is_spreading(now) {
-            self.send_spread(record, context);
-            return true;
-        }
-        let chosen = self.scheduler.choose(record.flow, bytes.len(), now);
-        let number = self.next_record;
-        self.next_record += 1;
-        self.counters.tx_frames += 1;
-        self.history
-            .push(number, bytes, record.flow, record.vnet, now);
-        for path in chosen.into_iter().flatten() {
-            let all = Carried {
-                record: number,
-                offset: 0,
-                len: bytes.len() as u32,
-                again: 0,
-                ordered: None,
-            };
-            self.paths[path].append(all, record.vnet, bytes, &mut context.sending());
-        }
-        true
-    }
-
     /// Whether records may have a virtio-net header.
     pub(crate) fn takes_vnet(&self) -> bool {
         self.takes_vnet
-    }
-
-    /// Forgets records whose fate is known: what is kept for sending again stays small, and in the processor's caches.
-    ///
-    /// A record sent again is in flight twice; for a while after that nothing is forgotten early.
-    fn forget_settled(&mut self, now: Instant) {
-        let resent = |at| now.saturating_duration_since(at) < REINJECT_WITHIN;
-        if self.resent.is_some_and(resent) || self.has_again() {
-            return;
-        }
-        let lives = |path: &&Path| matches!(path.live.state(), State::Up | State::Suspect);
-        let mut living = self.paths.iter().filter(lives);
-        if living.clone().any(|path| !path.swallowed.is_empty()) {
-            return;
-        }
-        let oldest = living.try_fold(now, |oldest, path| {
-            // What waits in an open datagram is not in flight yet.
-            (!path.has_open()).then(|| oldest.min(path.flight.oldest().unwrap_or(now)))
-        });
-        if let Some(oldest) = oldest {
-            self.history.forget_before(oldest);
-        }
     }
 
     /// No frame came or went for a while: probes are slow, and nothing is acknowledged twice.
@@ -376,9 +315,8 @@ impl Link {
 
     /// Whether we send data on `path`.
     pub(crate) fn carries(&self, path: usize) -> bool {
-        let helps =
-            |aggregate: &Box<aggregate::Aggregate>| aggregate.stripes.members().contains(&path);
-        self.scheduler.carries(path) || self.aggregate.as_ref().is_some_and(helps)
+        let helps = |aggregate: &aggregate::Aggregate| aggregate.stripes.members().contains(&path);
+        self.scheduler.carries(path) || self.aggregate.as_deref().is_some_and(helps)
     }
 
     fn carrying(&self) -> u32 {

@@ -36,7 +36,7 @@ use crate::{
     event::Event,
     keyring::Keyring,
     link::{Events, Link, LocalUplinks, Opened},
-    record::Record,
+    record::{Lent, Record},
     sink::{Arrival, DatagramSink, UplinkId},
     waiting::Waiting,
 };
@@ -243,16 +243,29 @@ impl Peer {
             (Some(link), Some(mut context)) => link.send(record, &mut context),
             _ => false,
         };
+        self.on_offered(sent, record, now);
+    }
+
+    /// The same for a record whose buffer may be kept: for large ones, of which a copy is dear.
+    pub fn send_lent(&mut self, lent: &mut Lent<'_>, now: Instant, sink: &mut dyn DatagramSink) {
+        let sent = match (&mut self.link, context!(self, now, sink)) {
+            (Some(link), Some(mut context)) => link.send_lent(lent, &mut context),
+            _ => false,
+        };
+        self.on_offered(sent, &lent.record(), now);
+    }
+
+    fn on_offered(&mut self, sent: bool, record: &Record<'_>, now: Instant) {
         if sent {
             self.keys.on_frame();
-        } else {
-            let (kept, evicted) = self.waiting.keep(record, now);
-            if !kept || evicted {
-                self.drops.count(Drop::NoUsablePath);
-            }
-            if self.was_up {
-                self.outages.on_refused(now);
-            }
+            return;
+        }
+        let (kept, evicted) = self.waiting.keep(record, now);
+        if !kept || evicted {
+            self.drops.count(Drop::NoUsablePath);
+        }
+        if self.was_up {
+            self.outages.on_refused(now);
         }
     }
 

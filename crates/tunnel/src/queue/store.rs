@@ -1,8 +1,10 @@
 //! The bytes behind the handles of a [`super::FairQueue`].
 
-/// Buffers come in sizes of 2 KiB times a power of two; the last is that of a super-frame.
+use crate::params::MAX_SUPER_RECORD;
+
+/// Buffers come in sizes of 2 KiB times a power of two; the last is that of the longest frame.
 const SMALLEST: usize = 2 << 10;
-const CLASSES: usize = 7;
+const CLASSES: usize = 6;
 /// Unused buffers of one size that are kept, bytes.
 const MAX_SPARE: usize = 4 << 20;
 
@@ -19,19 +21,27 @@ pub struct Store<T> {
     slots: Vec<Option<Kept<T>>>,
     free: Vec<u32>,
     spare: [Vec<Vec<u8>>; CLASSES],
+    longest: usize,
 }
 
 impl<T> Default for Store<T> {
     fn default() -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            spare: Default::default(),
-        }
+        Self::new(MAX_SUPER_RECORD as usize)
     }
 }
 
 impl<T> Store<T> {
+    /// A store whose longest buffers have `longest` bytes, so that they can be exchanged for others of that length.
+    #[must_use]
+    pub fn new(longest: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            spare: Default::default(),
+            longest,
+        }
+    }
+
     /// Copies `bytes`; returns the handle for [`Self::get`] and [`Self::release`].
     pub fn keep(&mut self, tag: T, bytes: &[u8]) -> u32 {
         let mut buffer = self.buffer(bytes.len());
@@ -54,6 +64,13 @@ impl<T> Store<T> {
     pub fn get(&self, handle: u32) -> Option<(&T, &[u8])> {
         let kept = self.slots.get(handle as usize)?.as_ref()?;
         Some((&kept.tag, &kept.bytes[..kept.len]))
+    }
+
+    /// The same with the buffer, which begins with the frame, and the frame's length. The buffer may be exchanged for another
+    /// of its length.
+    pub fn get_mut(&mut self, handle: u32) -> Option<(&T, &mut Vec<u8>, usize)> {
+        let kept = self.slots.get_mut(handle as usize)?.as_mut()?;
+        Some((&kept.tag, &mut kept.bytes, kept.len))
     }
 
     /// Gives the buffer back.
@@ -79,7 +96,13 @@ impl<T> Store<T> {
     fn buffer(&mut self, len: usize) -> Vec<u8> {
         let class = class_of(len);
         let spare = self.spare.get_mut(class).and_then(Vec::pop);
-        spare.unwrap_or_else(|| vec![0; (SMALLEST << class).max(len)])
+        spare.unwrap_or_else(|| {
+            let size = match class + 1 {
+                CLASSES => self.longest,
+                _ => SMALLEST << class,
+            };
+            vec![0; size.max(len)]
+        })
     }
 }
 

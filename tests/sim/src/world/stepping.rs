@@ -108,9 +108,10 @@ impl World {
                     node.handle_frame(PortIndex(port), &frame, now, &mut io);
                 }
             }
-            Input::Record(port, record) => {
-                second.taken += record.len() as u64;
-                node.handle_record(PortIndex(port), &record, now, &mut io);
+            Input::Record(port, mut record) => {
+                let len = record.len();
+                second.taken += len as u64;
+                node.handle_lent(PortIndex(port), &mut record, len, now, &mut io);
             }
             Input::Command(command) => {
                 node.handle_command(command, now, &mut io);
