@@ -26,6 +26,8 @@ pub(crate) struct Carried {
     pub again: u8,
     /// The record is ordered: when it was first sent, in ticks of the session's clock ([`Order::sent`]).
     pub ordered: Option<u32>,
+    /// It was handed out to be sent again.
+    pub handed: bool,
 }
 
 impl Carried {
@@ -96,6 +98,8 @@ pub(crate) struct AckOutcome {
 pub(crate) struct Lost<'a> {
     pub swallowed: &'a mut Vec<(u16, Carried)>,
     pub parts: &'a mut Vec<Carried>,
+    /// What was handed out to be sent again, and has arrived after all.
+    pub arrived: &'a mut Vec<Carried>,
 }
 
 /// The datagrams of one path in flight. Numbers are dense, so all lookups are by index.
@@ -106,6 +110,8 @@ pub(crate) struct InFlight {
     carried: VecDeque<Carried>,
     largest_acked: Option<u64>,
     bytes: u64,
+    /// Something in flight was handed out to be sent again.
+    handed: bool,
 }
 
 /// A datagram is lost once this many later ones have arrived (RFC 9002 §6.1.1).
@@ -204,6 +210,9 @@ impl InFlight {
             }
         }
         outcome.newest_sent_at = newest;
+        if self.handed && newest.is_some() {
+            self.take_arrived(lost.arrived);
+        }
         if let Some(newest) = newest {
             let big = big.max(outcome.largest_acked_size);
             self.declare_lost(newest, round_trip, big, lost, &mut outcome);
@@ -266,7 +275,7 @@ impl InFlight {
                     outcome.lost += 1;
                     let parts = || {
                         let parts = self.carried.range(parts.clone());
-                        parts.filter(|part| part.len > 0).copied()
+                        parts.filter(|part| !part.handed).copied()
                     };
                     if sent.size > big {
                         outcome.big_lost.push(sent.size);
@@ -292,10 +301,29 @@ impl InFlight {
             let parts = at..at + usize::from(sent.carried);
             at = parts.end;
             if sent.outstanding {
-                let carries = |part: &&Carried| part.len > 0;
+                let carries = |part: &&Carried| !part.handed;
                 out.extend(self.carried.range(parts.clone()).filter(carries));
-                self.carried.range_mut(parts).for_each(|part| part.len = 0);
+                self.carried
+                    .range_mut(parts)
+                    .for_each(|part| part.handed = true);
+                self.handed = true;
             }
+        }
+    }
+
+    /// Hands out what was handed out to be sent again and has been acknowledged since.
+    fn take_arrived(&mut self, out: &mut Vec<Carried>) {
+        let mut at = 0;
+        self.handed = false;
+        for sent in &self.sent {
+            for part in self.carried.range_mut(at..at + usize::from(sent.carried)) {
+                if part.handed && part.len > 0 && !sent.outstanding {
+                    out.push(*part);
+                    part.len = 0;
+                }
+                self.handed |= part.handed && part.len > 0;
+            }
+            at += usize::from(sent.carried);
         }
     }
 
@@ -306,7 +334,7 @@ impl InFlight {
         for sent in self.sent.iter().take(overtaken) {
             let mut parts = self.carried.range(at..at + usize::from(sent.carried));
             at += usize::from(sent.carried);
-            if sent.outstanding && parts.any(|part| part.len > 0) {
+            if sent.outstanding && parts.any(|part| !part.handed) {
                 return Some(sent.at + patience);
             }
         }
@@ -317,16 +345,17 @@ impl InFlight {
     /// late acknowledgement still proves the path alive, but are not handed out a second time.
     pub(crate) fn take_outstanding(&mut self, out: &mut Vec<Carried>) {
         let mut at = 0;
+        self.handed = true;
         for sent in &mut self.sent {
             let parts = usize::from(sent.carried);
             if sent.outstanding {
                 out.extend(
                     self.carried
                         .range(at..at + parts)
-                        .filter(|part| part.len > 0),
+                        .filter(|part| !part.handed),
                 );
                 for part in self.carried.range_mut(at..at + parts) {
-                    part.len = 0;
+                    part.handed = true;
                 }
             }
             at += parts;
@@ -377,6 +406,7 @@ mod tests {
             len: 100,
             again: 0,
             ordered: None,
+            handed: false,
         }
     }
 
@@ -393,6 +423,7 @@ mod tests {
         let mut lost = Lost {
             swallowed: &mut Vec::new(),
             parts: &mut Vec::new(),
+            arrived: &mut Vec::new(),
         };
         flight.acknowledge(
             [range].into_iter(),
@@ -434,6 +465,7 @@ mod tests {
             len,
             again: 0,
             ordered: None,
+            handed: false,
         };
         let mut parts = vec![
             part(1, 0, 500),

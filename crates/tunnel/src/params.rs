@@ -145,6 +145,8 @@ pub const STRIPE_LINGER: Duration = ms(30_000);
 pub const ORDER_LINGER: Duration = ms(600);
 /// The last bulk datagram of a path is asked for after so long without another.
 pub const TAIL_PROBE: Duration = ms(4);
+/// What was on a path that fell silent is sent again no later than when it is so old.
+pub const DOUBT_MOST: Duration = ms(120);
 /// Parts of records that wait to be sent again.
 pub const MAX_AGAIN: usize = 4096;
 

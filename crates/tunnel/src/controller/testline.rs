@@ -394,6 +394,7 @@ impl World {
         let mut lost = Lost {
             swallowed: &mut Vec::new(),
             parts: &mut Vec::new(),
+            arrived: &mut Vec::new(),
         };
         let outcome =
             flow.in_flight

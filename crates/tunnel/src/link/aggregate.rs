@@ -13,7 +13,8 @@ use crate::{
     flows::Flows,
     inflight::{COPY, Carried},
     params::{
-        MAX_AGAIN, MAX_REINJECTIONS, ORDER_LINGER, REINJECT_WITHIN, STRIPE_LINGER, TAIL_PROBE,
+        ACK_DELAY, DOUBT_MOST, MAX_AGAIN, MAX_REINJECTIONS, ORDER_LINGER, REINJECT_WITHIN,
+        STRIPE_LINGER, TAIL_PROBE,
     },
     path::Path,
     queue::QueueCounters,
@@ -50,6 +51,8 @@ pub(super) struct Aggregate {
     pub stripes: Stripes,
     /// Parts of ordered records to be sent again, oldest first.
     again: VecDeque<Carried>,
+    /// What is sent again has to be so old first: until then its acknowledgement may still come, the long way.
+    doubt: Duration,
     /// The path of sparse flows.
     quick: Option<usize>,
     /// When there were last two ways to send.
@@ -67,6 +70,7 @@ impl Aggregate {
             flows: Flows::default(),
             stripes: Stripes::new(now),
             again: VecDeque::new(),
+            doubt: Duration::ZERO,
             quick: None,
             spread: None,
             dropped: QueueCounters::default(),
@@ -308,7 +312,8 @@ impl Link {
         {
             // What is sent again waits for one path alone.
             let path = self.quickest_arrival(now)?;
-            return Some(self.paths[path].pacing.next_open());
+            let open = self.paths[path].pacing.next_open();
+            return Some(self.again_at().map_or(open, |at| at.max(open)));
         }
         let members = aggregate.stripes.members().iter();
         members
@@ -387,7 +392,6 @@ impl Link {
             return;
         };
         parts.sort_unstable_by_key(|part| (part.record, part.offset));
-        parts.dedup_by(|next, kept| kept.absorb(next));
         for part in parts.drain(..) {
             if part.again == COPY {
                 continue;
@@ -435,8 +439,42 @@ impl Link {
         set.map(|&path| self.paths[path].pacing.bandwidth()).sum()
     }
 
+    /// A path cannot be trusted with what left by it lately. Some of it has arrived, and is being acknowledged another way.
+    pub(super) fn doubt_what_left(&mut self, path: usize) {
+        let usable = self.paths.iter().filter(|path| path.usable());
+        let back = usable.map(Path::round_trip).max().unwrap_or_default();
+        let doubt = (self.paths[path].round_trip() + back) / 2 + ACK_DELAY;
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.doubt = doubt.min(DOUBT_MOST);
+        }
+    }
+
+    /// Sends nothing again that has arrived after all.
+    pub(super) fn forget_arrived(&mut self) {
+        if let Some(aggregate) = self.aggregate.as_mut().filter(|_| !self.arrived.is_empty()) {
+            let arrived = &self.arrived;
+            let same = |part: &Carried, other: &Carried| {
+                (part.record, part.offset, part.len) == (other.record, other.offset, other.len)
+            };
+            aggregate
+                .again
+                .retain(|part| !arrived.iter().any(|other| same(part, other)));
+        }
+        self.arrived.clear();
+    }
+
+    /// When the oldest part that waits to be sent again may be; `None`: there is none, or it is gone.
+    fn again_at(&self) -> Option<Instant> {
+        let aggregate = self.aggregate.as_ref()?;
+        let kept = self.history.get(aggregate.again.front()?.record)?;
+        Some(kept.at + aggregate.doubt)
+    }
+
     /// Sends the oldest part that waits to be sent again. False: there is none.
     fn send_again(&mut self, path: usize, context: &mut Context<'_>) -> bool {
+        if self.again_at().is_some_and(|at| at > context.now) {
+            return false;
+        }
         let Some(part) = self.aggregate.as_mut().and_then(|a| a.again.pop_front()) else {
             return false;
         };
@@ -453,6 +491,7 @@ impl Link {
         self.resent = Some(now);
         let again = Carried {
             again: part.again + 1,
+            handed: false,
             ..part
         };
         self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
@@ -500,6 +539,7 @@ impl Link {
             offset: 0,
             len: bytes.len() as u32,
             again: COPY,
+            handed: false,
             ordered: measures.then(|| Order::new(clock, false).sent),
         };
         self.paths[path].append(copy, vnet, bytes, &mut context.sending());
@@ -554,6 +594,7 @@ impl Link {
             offset: 0,
             len: bytes.len() as u32,
             again: 0,
+            handed: false,
             ordered: ordered.then(|| Order::new(clock, false).sent),
         };
         self.paths[path].append(all, vnet, bytes, &mut context.sending());

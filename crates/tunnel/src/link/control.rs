@@ -145,6 +145,7 @@ impl Link {
         let mut lost = Lost {
             swallowed: &mut path.swallowed,
             parts: &mut parts,
+            arrived: &mut self.arrived,
         };
         let result = path
             .flight
@@ -182,6 +183,7 @@ impl Link {
             self.on_answer(at, now, context);
         }
         self.on_stripe_arrived(at, result.newest_sent_at);
+        self.forget_arrived();
         self.queue_again(&mut parts, context);
         self.scratch = parts;
         self.check_black_hole(at, context);

@@ -130,6 +130,8 @@ pub(crate) struct Link {
     next_path_id: u8,
     rng: ForwardSecretRng,
     scratch: Vec<Carried>,
+    /// Reused: what need not be sent again.
+    arrived: Vec<Carried>,
     fallen: bool,
 }
 
@@ -188,6 +190,7 @@ impl Link {
             next_path_id: 1,
             rng: config.rng,
             scratch: Vec::new(),
+            arrived: Vec::new(),
             fallen: false,
         }
     }

@@ -15,6 +15,7 @@ impl Link {
         parts.clear();
         self.paths[path].discard_open_into(&mut parts);
         self.paths[path].flight.take_outstanding(&mut parts);
+        self.doubt_what_left(path);
         self.queue_ordered(&mut parts, context);
         self.resend(&mut parts, context);
         self.scratch = parts;
@@ -56,6 +57,7 @@ impl Link {
             self.resent = Some(context.now);
             let again = Carried {
                 again: part.again + 1,
+                handed: false,
                 ..*part
             };
             self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());

@@ -85,6 +85,7 @@ impl Link {
                 len: bytes.len() as u32,
                 again: 0,
                 ordered: None,
+                handed: false,
             };
             self.paths[path].append(all, record.vnet, bytes, &mut context.sending());
         }
