@@ -96,13 +96,15 @@ impl<T> Store<T> {
     fn buffer(&mut self, len: usize) -> Vec<u8> {
         let class = class_of(len);
         let spare = self.spare.get_mut(class).and_then(Vec::pop);
-        spare.unwrap_or_else(|| {
-            let size = match class + 1 {
-                CLASSES => self.longest,
-                _ => SMALLEST << class,
-            };
-            vec![0; size.max(len)]
-        })
+        let size = match class + 1 {
+            CLASSES => self.longest,
+            _ => SMALLEST << class,
+        };
+        let mut buffer = spare.unwrap_or_else(|| vec![0; size.max(len)]);
+        if buffer.len() < len {
+            buffer.resize(len, 0); // longer than it was made for, or exchanged
+        }
+        buffer
     }
 }
 
