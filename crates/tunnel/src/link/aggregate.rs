@@ -12,17 +12,14 @@ use crate::{
     egress::Egress,
     flows::Flows,
     inflight::{COPY, Carried},
-    params::{
-        ACK_DELAY, DOUBT_MOST, MAX_AGAIN, MAX_REINJECTIONS, ORDER_LINGER, REINJECT_WITHIN,
-        STRIPE_LINGER, TAIL_PROBE,
-    },
+    params::{ORDER_LINGER, STRIPE_LINGER},
     path::Path,
     queue::QueueCounters,
     record::Record,
     stripes::{Line, Stripes},
 };
 
-use super::{Context, Link};
+use super::{Context, Link, again::Again};
 
 /// What the paths carried so long ago still counts: a line that is back within it finds its senders as they were…
 const CAPACITY_LIFE: Duration = Duration::from_secs(10);
@@ -50,9 +47,7 @@ pub(super) struct Aggregate {
     flows: Flows,
     pub stripes: Stripes,
     /// Parts of ordered records to be sent again, oldest first.
-    again: VecDeque<Carried>,
-    /// What is sent again has to be so old first: until then its acknowledgement may still come, the long way.
-    doubt: Duration,
+    pub again: VecDeque<Again>,
     /// The path of sparse flows.
     quick: Option<usize>,
     /// When there were last two ways to send.
@@ -70,7 +65,6 @@ impl Aggregate {
             flows: Flows::default(),
             stripes: Stripes::new(now),
             again: VecDeque::new(),
-            doubt: Duration::ZERO,
             quick: None,
             spread: None,
             dropped: QueueCounters::default(),
@@ -80,7 +74,7 @@ impl Aggregate {
 
     pub(super) fn memory(&self) -> usize {
         let egress = self.egress.as_ref().map_or(0, |egress| egress.memory());
-        egress + self.flows.memory() + self.again.capacity() * size_of::<Carried>()
+        egress + self.flows.memory() + self.again.capacity() * size_of::<Again>()
     }
 
     /// Frees what an idle session does not need.
@@ -115,7 +109,7 @@ impl Aggregate {
         most.div_ceil(capacity.max(1)).clamp(1, SHRUNK_MOST) as u32
     }
 
-    fn is_spreading(&self, now: Instant) -> bool {
+    pub(super) fn is_spreading(&self, now: Instant) -> bool {
         self.spread
             .is_some_and(|at| now.saturating_duration_since(at) < STRIPE_LINGER)
     }
@@ -146,12 +140,6 @@ impl Link {
         let aggregate = self.aggregate.as_ref();
         let egress = aggregate.and_then(|aggregate| aggregate.egress.as_ref());
         egress.map_or(0, |egress| egress.bytes())
-    }
-
-    /// Whether parts of records wait to be sent again.
-    pub(super) fn has_again(&self) -> bool {
-        let waits = |aggregate: &Aggregate| !aggregate.again.is_empty();
-        self.aggregate.as_deref().is_some_and(waits)
     }
 
     /// What a path carries in our direction, bits per second of IP packets; `None`: not seen yet.
@@ -346,68 +334,6 @@ impl Link {
         }
     }
 
-    /// When something that was overtaken is to be sent again, or the last bulk datagram of a path to be asked for.
-    pub(super) fn next_late(&self, now: Instant) -> Option<Instant> {
-        if !self.is_spreading(now) {
-            return None;
-        }
-        let paths = self.paths.iter().filter(|path| path.usable());
-        paths
-            .flat_map(|path| {
-                [
-                    path.flight.next_late(path.loss_delay()),
-                    path.tail_probe_at(),
-                ]
-            })
-            .flatten()
-            .min()
-    }
-
-    /// Sends again what was overtaken, and asks for the last bulk datagram of a path that has fallen silent: were it lost,
-    /// nothing would show it until more is sent.
-    pub(super) fn heed_late(&mut self, context: &mut Context<'_>) {
-        let now = context.now;
-        if !self.is_spreading(now) {
-            return;
-        }
-        let mut parts = std::mem::take(&mut self.scratch);
-        parts.clear();
-        for at in 0..self.paths.len() {
-            let path = &mut self.paths[at];
-            let delay = path.loss_delay();
-            path.flight.take_late(delay, now, &mut parts);
-            if path.tail_probe_at().is_some_and(|due| due <= now) && path.usable() {
-                self.probe(at, false, context);
-            }
-        }
-        self.queue_again(&mut parts, context);
-        self.scratch = parts;
-    }
-
-    /// Parts of records are lost, or on a path that cannot be trusted with them: they wait for their turn.
-    pub(super) fn queue_again(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
-        let now = context.now;
-        let spreading = |aggregate: &&mut Box<Aggregate>| aggregate.is_spreading(now);
-        let Some(aggregate) = self.aggregate.as_mut().filter(spreading) else {
-            return;
-        };
-        parts.sort_unstable_by_key(|part| (part.record, part.offset));
-        for part in parts.drain(..) {
-            if part.again == COPY {
-                continue;
-            }
-            if part.again >= MAX_REINJECTIONS {
-                context.drops.count(Drop::ReinjectionMissed);
-                continue;
-            }
-            if aggregate.again.len() >= MAX_AGAIN {
-                aggregate.again.pop_front();
-                context.drops.count(Drop::ReinjectionMissed);
-            }
-            aggregate.again.push_back(part);
-        }
-    }
-
     /// Of the paths over which bulk is spread, the one of least delay that may send now.
     fn open_stripe(&self, now: Instant) -> Option<usize> {
         let aggregate = self.aggregate.as_ref()?;
@@ -417,85 +343,9 @@ impl Link {
             .min_by_key(|&path| relative_delay(&self.paths, path).unwrap_or(i64::MAX))
     }
 
-    /// Of the same, the one by which something small arrives first, be it that it has to wait for its turn.
-    fn quickest_arrival(&self, now: Instant) -> Option<usize> {
-        let aggregate = self.aggregate.as_ref()?;
-        let members = aggregate.stripes.members().iter().copied();
-        members
-            .filter(|&path| self.paths[path].has_room(now))
-            .min_by_key(|&path| {
-                let pacing = &self.paths[path].pacing;
-                let wait = pacing
-                    .next_open()
-                    .saturating_duration_since(now)
-                    .as_micros() as i64;
-                let delay = relative_delay(&self.paths, path);
-                delay.map_or(i64::MAX, |delay| delay + wait)
-            })
-    }
-
     fn bulk_capacity(&self) -> u64 {
         let set = self.scheduler.set().iter();
         set.map(|&path| self.paths[path].pacing.bandwidth()).sum()
-    }
-
-    /// A path cannot be trusted with what left by it lately. Some of it has arrived, and is being acknowledged another way.
-    pub(super) fn doubt_what_left(&mut self, path: usize) {
-        let usable = self.paths.iter().filter(|path| path.usable());
-        let back = usable.map(Path::round_trip).max().unwrap_or_default();
-        let doubt = (self.paths[path].round_trip() + back) / 2 + ACK_DELAY;
-        if let Some(aggregate) = &mut self.aggregate {
-            aggregate.doubt = doubt.min(DOUBT_MOST);
-        }
-    }
-
-    /// Sends nothing again that has arrived after all.
-    pub(super) fn forget_arrived(&mut self) {
-        if let Some(aggregate) = self.aggregate.as_mut().filter(|_| !self.arrived.is_empty()) {
-            let arrived = &self.arrived;
-            let same = |part: &Carried, other: &Carried| {
-                (part.record, part.offset, part.len) == (other.record, other.offset, other.len)
-            };
-            aggregate
-                .again
-                .retain(|part| !arrived.iter().any(|other| same(part, other)));
-        }
-        self.arrived.clear();
-    }
-
-    /// When the oldest part that waits to be sent again may be; `None`: there is none, or it is gone.
-    fn again_at(&self) -> Option<Instant> {
-        let aggregate = self.aggregate.as_ref()?;
-        let kept = self.history.get(aggregate.again.front()?.record)?;
-        Some(kept.at + aggregate.doubt)
-    }
-
-    /// Sends the oldest part that waits to be sent again. False: there is none.
-    fn send_again(&mut self, path: usize, context: &mut Context<'_>) -> bool {
-        if self.again_at().is_some_and(|at| at > context.now) {
-            return false;
-        }
-        let Some(part) = self.aggregate.as_mut().and_then(|a| a.again.pop_front()) else {
-            return false;
-        };
-        let now = context.now;
-        let kept = self
-            .history
-            .get(part.record)
-            .filter(|kept| now.saturating_duration_since(kept.at) < REINJECT_WITHIN);
-        let Some(kept) = kept else {
-            context.drops.count(Drop::ReinjectionMissed);
-            return true;
-        };
-        self.counters.reinjected += 1;
-        self.resent = Some(now);
-        let again = Carried {
-            again: part.again + 1,
-            handed: false,
-            ..part
-        };
-        self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
-        true
     }
 
     /// Sends one bite of what waits. False: nothing does.
@@ -627,24 +477,14 @@ impl Link {
 }
 
 /// The one-way delay of a path now, µs, less that of the first path of which one is known.
-fn relative_delay(paths: &[Path], path: usize) -> Option<i64> {
+pub(super) fn relative_delay(paths: &[Path], path: usize) -> Option<i64> {
     let reference = paths.iter().find_map(|path| path.pacing.delay())?;
     Some(paths[path].pacing.delay()?.beyond(reference))
 }
 
 impl Path {
-    /// How long after it was sent a datagram is missed that later ones have overtaken (RFC 9002 §6.1.2).
-    fn loss_delay(&self) -> Duration {
-        self.round_trip() * 9 / 8 + Duration::from_millis(1)
-    }
-
-    /// When the last bulk datagram, if nothing followed it, is to be asked for.
-    fn tail_probe_at(&self) -> Option<Instant> {
-        self.tail.map(|sent| sent + TAIL_PROBE)
-    }
-
     /// Whether it is open, or will be when its turn comes: it is not full.
-    fn has_room(&self, now: Instant) -> bool {
+    pub(super) fn has_room(&self, now: Instant) -> bool {
         self.pacing.next_open() > now || self.is_open(now)
     }
 

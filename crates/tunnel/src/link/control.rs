@@ -184,7 +184,7 @@ impl Link {
         }
         self.on_stripe_arrived(at, result.newest_sent_at);
         self.forget_arrived();
-        self.queue_again(&mut parts, context);
+        self.queue_again(&mut parts, Duration::ZERO, context);
         self.scratch = parts;
         self.check_black_hole(at, context);
         self.forget_settled(now);
@@ -232,7 +232,7 @@ impl Link {
         let mut parts: Vec<_> = path.swallowed.drain(..).map(|(_, part)| part).collect();
         path.discard_open_into(&mut parts);
         path.flight.take_outstanding(&mut parts);
-        self.queue_ordered(&mut parts, context);
+        self.queue_ordered(&mut parts, Duration::ZERO, context);
         self.resend(&mut parts, context);
     }
 

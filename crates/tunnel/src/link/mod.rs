@@ -1,5 +1,6 @@
 //! The session with one run of the peer's process: its paths, record numbers and windows. Keys come and go above it.
 
+mod again;
 mod aggregate;
 mod changes;
 mod control;

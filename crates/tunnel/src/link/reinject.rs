@@ -1,5 +1,7 @@
 //! Sending again what was in flight on a path that cannot be trusted with it.
 
+use std::time::Duration;
+
 use crate::{
     drops::Drop,
     inflight::{COPY, Carried},
@@ -15,21 +17,26 @@ impl Link {
         parts.clear();
         self.paths[path].discard_open_into(&mut parts);
         self.paths[path].flight.take_outstanding(&mut parts);
-        self.doubt_what_left(path);
-        self.queue_ordered(&mut parts, context);
+        let doubt = self.doubt(path);
+        self.queue_ordered(&mut parts, doubt, context);
         self.resend(&mut parts, context);
         self.scratch = parts;
     }
 
     /// Takes the parts of ordered records out of `parts`: they wait for their turn, lest they fill the next path's line.
-    pub(super) fn queue_ordered(&mut self, parts: &mut Vec<Carried>, context: &mut Context<'_>) {
+    pub(super) fn queue_ordered(
+        &mut self,
+        parts: &mut Vec<Carried>,
+        doubt: Duration,
+        context: &mut Context<'_>,
+    ) {
         if !self.is_spreading(context.now) {
             return;
         }
         parts.sort_unstable_by_key(|part| part.ordered.is_some());
         let from = parts.partition_point(|part| part.ordered.is_none());
         let mut ordered = parts.split_off(from);
-        self.queue_again(&mut ordered, context);
+        self.queue_again(&mut ordered, doubt, context);
     }
 
     /// Sends `parts` again, keeping numbers and offsets.
