@@ -197,9 +197,6 @@ fn a_file_with_everything() {
         "node.site",
         "node.priority",
         "node.vlan-priority",
-        "uplink.overflow",
-        "uplink.rate-limit",
-        "uplink.budget",
         "switch.stp-priority",
     ];
     assert_eq!(warned, expected);
