@@ -63,9 +63,6 @@ pub enum PortVlan {
 pub(super) fn port(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>) -> PortConfig {
     let device = section.read(diagnostics, "device", value::interface);
     let name = name(section, diagnostics, device.as_deref());
-    if section.has("device") {
-        refuse_tap_keys(section, diagnostics);
-    }
     switch_keys(section, diagnostics);
     let mtu = section.read(diagnostics, "mtu", mtu);
     let mac = section.read(diagnostics, "mac", value::mac);
@@ -97,6 +94,9 @@ pub(super) fn port(section: &mut Section<'_>, diagnostics: &mut Diagnostics<'_>)
             .read(diagnostics, "storm-limit", storm::limits)
             .unwrap_or_default(),
     };
+    if section.has("device") {
+        refuse_tap_keys(section, diagnostics);
+    }
     check_addresses(section, diagnostics, &port);
     check_gateways(section, diagnostics, &port);
     port
