@@ -491,6 +491,47 @@ mod tests {
     }
 
     #[test]
+    fn what_was_overtaken_is_handed_out_once_it_is_late() {
+        let start = test_epoch();
+        let mut flight = filled(3, start);
+        let late = Duration::from_millis(23);
+        assert_eq!(flight.next_late(late), None, "nothing was overtaken yet");
+        acked(&mut flight, 1..=1);
+        assert_eq!(flight.next_late(late), Some(start + late));
+        let mut parts = Vec::new();
+        flight.take_late(late, start + late - Duration::from_micros(1), &mut parts);
+        assert_eq!(parts, []);
+        flight.take_late(late, start + late, &mut parts);
+        assert_eq!(parts, [carried(0)]);
+        flight.take_late(late, start + late, &mut parts);
+        assert_eq!((parts.len(), flight.next_late(late)), (1, None));
+    }
+
+    #[test]
+    fn what_was_handed_out_and_arrives_after_all_is_told_once() {
+        let mut flight = filled(3, test_epoch());
+        let mut parts = Vec::new();
+        flight.take_outstanding(&mut parts);
+        let (mut swallowed, mut lost, mut arrived) = (Vec::new(), Vec::new(), Vec::new());
+        for range in [1..=1, 0..=1] {
+            let mut told = Lost {
+                swallowed: &mut swallowed,
+                parts: &mut lost,
+                arrived: &mut arrived,
+            };
+            flight.acknowledge(
+                [range].into_iter(),
+                Duration::from_millis(20),
+                1200,
+                &mut told,
+            );
+        }
+        let told: Vec<u64> = arrived.iter().map(|part| part.record).collect();
+        assert_eq!(told, [1, 0]);
+        assert_eq!(lost, []);
+    }
+
+    #[test]
     fn an_ack_for_numbers_never_sent_is_not_believed() {
         let mut flight = filled(3, test_epoch());
         let outcome = acked(&mut flight, 0..=9);
