@@ -426,15 +426,8 @@ impl Granter {
         words
     }
 
-    /// Whether a LEASE with this number would still be looked at.
-    pub(super) fn awaits(&self, peer: u16, number: u64) -> bool {
-        self.gateway(peer)
-            .is_some_and(|gateway| number > gateway.number)
-    }
-
-    /// The number of the LEASE that a later GRANT to the peer would answer.
-    pub(super) fn answers(&self, peer: u16, now: Instant) -> Option<u64> {
-        let gateway = self.gateway(peer)?;
-        gateway.asks(now).then_some(gateway.number)
+    /// The number of the last LEASE of the peer, which a later GRANT would answer.
+    pub(super) fn number(&self, peer: u16) -> Option<u64> {
+        Some(self.gateway(peer)?.number)
     }
 }

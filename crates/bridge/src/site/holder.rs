@@ -339,7 +339,8 @@ impl Holder {
     pub(super) fn fingerprint(&self, live: &[u64], now: Instant) -> Vec<u64> {
         let left = |at: Instant| at.saturating_duration_since(now).as_millis() as u64;
         let size = |vlans: &VlanSet| vlans.len() as u64;
-        let mut words = vec![size(&self.claims), self.alone.into()];
+        let below = |number: u64| live.partition_point(|&other| other < number) as u64;
+        let mut words = vec![size(&self.claims), self.alone.into(), below(self.void + 1)];
         for remote in self.remotes.iter().flatten() {
             assert_eq!(remote.site, None);
             words.extend([
@@ -348,11 +349,10 @@ impl Holder {
                 remote.farewells.into(),
             ]);
             words.extend([size(&remote.held), left(remote.until), size(&remote.usable)]);
-            for (number, rank) in live.iter().zip(1..) {
-                let mut asked = remote.asked.iter().filter(|a| a.number == *number);
-                let asked = asked.find(|_| self.awaits(*number, now));
-                words.extend(asked.into_iter().flat_map(|a| [rank, left(a.at + a.term)]));
-            }
+            words.push(below(remote.granted));
+            let asked = remote.asked.iter().filter(|a| live.contains(&a.number));
+            let running = asked.filter(|a| now < a.at + a.term);
+            words.extend(running.flat_map(|a| [below(a.number), left(a.at + a.term)]));
             if !remote.elsewhere.is_empty() {
                 words.extend([size(&remote.elsewhere), left(remote.elsewhere_until)]);
             }
@@ -360,11 +360,13 @@ impl Holder {
         words
     }
 
-    /// Whether a GRANT for this number would still be looked at.
+    /// Whether a GRANT for this number could still give something.
     pub(super) fn awaits(&self, number: u64, now: Instant) -> bool {
-        let remotes = self.remotes.iter().flatten();
-        let mut asked =
-            remotes.flat_map(|remote| remote.asked.iter().filter(|a| a.number >= remote.granted));
-        number > self.void && asked.any(|a| a.number == number && now < a.at + a.term)
+        let mut asked = self
+            .remotes
+            .iter()
+            .flatten()
+            .flat_map(|remote| &remote.asked);
+        asked.any(|a| a.number == number && now < a.at + a.term)
     }
 }
