@@ -45,8 +45,11 @@ struct Remote {
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
+    gateway: u64,
     remotes: Vec<Option<Remote>>,
     claims: VlanSet,
+    /// Claimed, and left to mates that hold them although they are not on our LAN.
+    yielded: VlanSet,
     claims_until: Instant,
     alone: bool,
     silence: Option<Duration>,
@@ -63,10 +66,12 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Holds nothing.
+    /// Holds nothing. `gateway`: how this gateway is called among its mates.
     #[must_use]
-    pub const fn new(now: Instant) -> Self {
+    pub const fn new(gateway: u64, now: Instant) -> Self {
         Self {
+            gateway,
+            yielded: VlanSet::empty(),
             remotes: Vec::new(),
             claims: VlanSet::empty(),
             claims_until: now,
@@ -194,7 +199,7 @@ impl Holder {
     /// Takes a GRANT that a peer sent.
     pub fn on_grant(&mut self, peer: u16, grant: &Grant, now: Instant) {
         let (void, grown, silence) = (self.void, self.grown, self.silence);
-        let claims = self.claims.clone();
+        let (wanted, own) = (self.claims.difference(&self.yielded), self.gateway);
         let Some(remote) = self.remote_mut(peer) else {
             return;
         };
@@ -209,22 +214,21 @@ impl Holder {
         };
         let asked = remote.asked[at];
         remote.asked.drain(..at);
-        let held = grant.vlans.intersect(&claims);
+        let held = grant.vlans.intersect(&wanted);
         let age = Duration::from_millis(grant.held_age_ms.into())
             + now.saturating_duration_since(asked.at);
+        // Of two gateways that hear each other only in this way the one with the lower id goes on.
         let witnessed = silence.is_none_or(|silence| age + WITNESS_SLACK < silence);
-        let elsewhere = if witnessed {
-            grant.held.clone()
-        } else {
-            VlanSet::empty()
-        };
-        let same = held == remote.held && elsewhere.is_empty() && remote.elsewhere.is_empty();
+        let yields = witnessed && grant.holder < own && !grant.held.is_empty();
+        let same = held == remote.held && !yields;
         let news = !same || remote.granted <= grown;
         remote.granted = grant.number;
         remote.held = held;
         remote.until = asked.at + asked.term;
-        remote.elsewhere = elsewhere;
-        remote.elsewhere_until = now + 2 * remote.term;
+        if yields {
+            remote.elsewhere = grant.held.clone();
+            remote.elsewhere_until = now + 2 * remote.term;
+        }
         if news {
             self.settle(now);
         }
@@ -257,16 +261,25 @@ impl Holder {
 
     fn refresh(&mut self, now: Instant) {
         self.changed = true;
-        let mut elsewhere = VlanSet::empty();
-        for remote in self.remotes.iter().flatten() {
-            if now < remote.elsewhere_until {
-                elsewhere = elsewhere.union(&remote.elsewhere);
+        let mut yielded = VlanSet::empty();
+        for remote in self.remotes.iter_mut().flatten() {
+            if now >= remote.elsewhere_until {
+                remote.elsewhere = VlanSet::empty();
+            }
+            yielded = yielded.union(&remote.elsewhere);
+        }
+        if !yielded.is_subset(&self.yielded) {
+            self.void = self.number;
+            for remote in self.remotes.iter_mut().flatten() {
+                remote.held = remote.held.difference(&yielded);
+                remote.next = now;
             }
         }
+        self.yielded = yielded;
         for remote in self.remotes.iter_mut().flatten() {
             let settled = self.settled.iter().find(|(site, _)| *site == remote.site);
             remote.usable = settled.map_or_else(VlanSet::empty, |(_, settled)| {
-                remote.held.intersect(settled).difference(&elsewhere)
+                remote.held.intersect(settled).difference(&self.yielded)
             });
         }
     }
@@ -274,6 +287,7 @@ impl Holder {
     /// The next LEASE that is due, if one is, and for whom.
     pub fn poll_lease(&mut self, now: Instant) -> Option<(u16, Lease)> {
         let idle = self.claims.is_empty();
+        let wanted = self.claims.difference(&self.yielded);
         let mut remotes = self.remotes.iter_mut().zip(0..);
         let (remote, peer) = remotes.find_map(|(remote, peer)| {
             let remote = remote.as_mut()?;
@@ -295,7 +309,8 @@ impl Holder {
             number,
             term_ms: u16::try_from(term.as_millis()).unwrap_or(u16::MAX),
             alone: self.alone,
-            vlans: self.claims.intersect(&remote.vlans),
+            gateway: self.gateway,
+            vlans: wanted.intersect(&remote.vlans),
         };
         Some((peer, lease))
     }

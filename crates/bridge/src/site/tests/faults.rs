@@ -183,9 +183,9 @@ fn beacons_that_are_lost_make_no_second_forwarder() {
 #[test]
 fn both_lans_fall_silent_at_nearly_the_same_time() {
     let mut settled = settled(&TWO_BY_TWO);
-    for phase in 0..10 {
+    for phase in 0..3 {
         settled.run(settled.now + ms(7));
-        for offset in [0, 1, 3, 10, 20] {
+        for offset in [0, 3, 20] {
             for wan in [(2, 2), (2, 9), (1, 30)] {
                 let mut world = settled.clone();
                 world.weather.wan = wan;

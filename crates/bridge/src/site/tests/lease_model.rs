@@ -65,7 +65,7 @@ impl Model {
     fn new() -> Self {
         let now = epoch();
         let mut granter = Granter::new(vlans(&[VLAN]));
-        let mut holder = Holder::new(now);
+        let mut holder = Holder::new(1, now);
         holder.begin(0, None, VlanSet::all(), now);
         for peer in 0..2 {
             granter.begin(peer, 1, now);
