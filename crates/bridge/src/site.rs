@@ -188,7 +188,7 @@ impl Sites {
         });
         if !mate {
             if self.own.is_some() {
-                self.holder.begin(peer, about.site, about.vlans, now);
+                self.holder.begin(peer, about.vlans, now);
             }
             if let Some(site) = about.site {
                 self.granter.begin(peer, site, now);

@@ -23,7 +23,6 @@ struct Asked {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Remote {
-    site: Option<u64>,
     live: bool,
     /// VLANs that pass between the two.
     vlans: VlanSet,
@@ -60,8 +59,8 @@ pub struct Holder {
     /// Claims that grew are used only when the answers to numbers above this one are there.
     grown: u64,
     grown_at: Instant,
-    /// The claims that may be used towards each site.
-    settled: Vec<(Option<u64>, VlanSet)>,
+    /// The claims that may be used.
+    settled: VlanSet,
     changed: bool,
 }
 
@@ -81,19 +80,18 @@ impl Holder {
             void: 0,
             grown: 0,
             grown_at: now,
-            settled: Vec::new(),
+            settled: VlanSet::empty(),
             changed: false,
         }
     }
 
     /// A session with a gateway of another site began: nothing of an earlier one counts.
-    pub fn begin(&mut self, peer: u16, site: Option<u64>, vlans: VlanSet, now: Instant) {
+    pub fn begin(&mut self, peer: u16, vlans: VlanSet, now: Instant) {
         let at = usize::from(peer);
         if self.remotes.len() <= at {
             self.remotes.resize(at + 1, None);
         }
         self.remotes[at] = Some(Remote {
-            site,
             live: true,
             vlans,
             term: LEASE_TERM,
@@ -156,9 +154,7 @@ impl Holder {
         }
         self.alone = alone;
         self.claims = claims.clone();
-        for (_, settled) in &mut self.settled {
-            *settled = settled.intersect(claims);
-        }
+        self.settled = self.settled.intersect(claims);
         for remote in self.remotes.iter_mut().flatten() {
             remote.held = remote.held.intersect(claims);
             remote.next = now;
@@ -234,27 +230,13 @@ impl Holder {
         }
     }
 
-    /// A claim that grew is used towards a site when all its gateways that can be reached have
-    /// answered: so a lease that one of them still has out to a mate is known.
+    /// A claim that grew is used when all gateways that can be reached have answered: so a lease that
+    /// one of them still has out to a mate is known.
     fn settle(&mut self, now: Instant) {
-        let mut sites: Vec<Option<u64>> = self.remotes.iter().flatten().map(|r| r.site).collect();
-        sites.sort_unstable();
-        sites.dedup();
-        self.settled
-            .retain(|(site, _)| sites.binary_search(site).is_ok());
-        let patience_over = now >= self.grown_at + SETTLE_MAX;
+        let mut reached = self.remotes.iter().flatten().filter(|remote| remote.live);
         let grown = self.grown;
-        for site in sites {
-            let mut gateways = self.remotes.iter().flatten().filter(|r| r.site == site);
-            // Gateways without a site stand each for itself.
-            let all = gateways.all(|r| !r.live || r.granted > grown || site.is_none());
-            if !all && !patience_over {
-                continue;
-            }
-            match self.settled.iter_mut().find(|(id, _)| *id == site) {
-                Some((_, settled)) => *settled = self.claims.clone(),
-                None => self.settled.push((site, self.claims.clone())),
-            }
+        if reached.all(|remote| remote.granted > grown) || now >= self.grown_at + SETTLE_MAX {
+            self.settled = self.claims.clone();
         }
         self.refresh(now);
     }
@@ -277,10 +259,8 @@ impl Holder {
         }
         self.yielded = yielded;
         for remote in self.remotes.iter_mut().flatten() {
-            let settled = self.settled.iter().find(|(site, _)| *site == remote.site);
-            remote.usable = settled.map_or_else(VlanSet::empty, |(_, settled)| {
-                remote.held.intersect(settled).difference(&self.yielded)
-            });
+            let settled = remote.held.intersect(&self.settled);
+            remote.usable = settled.difference(&self.yielded);
         }
     }
 
@@ -356,8 +336,11 @@ impl Holder {
         let size = |vlans: &VlanSet| vlans.len() as u64;
         let below = |number: u64| live.partition_point(|&other| other < number) as u64;
         let mut words = vec![size(&self.claims), self.alone.into(), below(self.void + 1)];
+        words.extend([size(&self.settled), below(self.grown + 1)]);
+        if self.settled != self.claims {
+            words.push(left(self.grown_at + SETTLE_MAX));
+        }
         for remote in self.remotes.iter().flatten() {
-            assert_eq!(remote.site, None);
             words.extend([
                 remote.live.into(),
                 left(remote.next),

@@ -66,7 +66,7 @@ impl Model {
         let now = epoch();
         let mut granter = Granter::new(vlans(&[VLAN]));
         let mut holder = Holder::new(1, now);
-        holder.begin(0, None, VlanSet::all(), now);
+        holder.begin(0, VlanSet::all(), now);
         for peer in 0..2 {
             granter.begin(peer, 1, now);
         }
@@ -119,7 +119,7 @@ impl Model {
                 self.forget(now);
             }
             Action::NewSession(at) => {
-                self.holders[at].begin(0, None, VlanSet::all(), now);
+                self.holders[at].begin(0, VlanSet::all(), now);
                 self.granter.begin(at as u16, 1, now);
                 self.flights.retain(|flight| match flight.message {
                     Message::Lease(of, _) | Message::Grant(of, _) => of != at,

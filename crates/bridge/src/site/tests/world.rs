@@ -292,6 +292,8 @@ impl World {
             return;
         }
         self.nodes[node].state = State::Running;
+        let lan_up = self.nodes[node].lan_up;
+        self.set_lan(node, lan_up);
         for (from, session, message) in std::mem::take(&mut self.nodes[node].waiting) {
             self.receive(from, node, session, message);
         }
