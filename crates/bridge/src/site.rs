@@ -46,7 +46,7 @@
 //! sites.session(1, PeerSite { site, vlans: VlanSet::all() }, now);
 //! assert!(!sites.carries(1, vlan, now));
 //! let vlans = VlanSet::all();
-//! let lease = Lease { number: 1, term_ms: 120, alone: false, vlans };
+//! let lease = Lease { number: 1, term_ms: 120, gateway: 7, alone: false, vlans };
 //! sites.on_message(1, &SiteMessage::Lease(lease.into()), |_, _| false, now);
 //! assert!(matches!(sites.poll(now), Some(Output::Grant(1, _))));
 //! assert!(sites.carries(1, vlan, now));
@@ -158,7 +158,7 @@ impl Sites {
         Self {
             site: own.map(|own| own.site),
             own: own.map(|own| Claims::new(own, now)),
-            holder: Holder::new(now),
+            holder: Holder::new(own.map_or(0, |own| own.gateway), now),
             granter: Granter::new(speaks),
             peers: Vec::new(),
             told_claims: VlanSet::empty(),
@@ -188,7 +188,7 @@ impl Sites {
         });
         if !mate {
             if self.own.is_some() {
-                self.holder.begin(peer, about.site, about.vlans, now);
+                self.holder.begin(peer, about.vlans, now);
             }
             if let Some(site) = about.site {
                 self.granter.begin(peer, site, now);

@@ -47,6 +47,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         &Lease {
             number: 7,
             term_ms: 120,
+            gateway: 3,
             alone: true,
             vlans: vlans(100).collect(),
         },
@@ -57,6 +58,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
             number: 7,
             vlans: vlans(2).collect(),
             held: VlanSet::empty(),
+            holder: 4,
             held_age_ms: 30,
         },
     );

@@ -16,6 +16,8 @@ use wire::vlan::{VlanId, VlanSet};
 struct Gateway {
     peer: u16,
     site: u64,
+    /// As it calls itself among its mates.
+    id: u64,
     /// Of the last LEASE in this session.
     number: u64,
     asked_at: Option<Instant>,
@@ -133,6 +135,7 @@ impl Granter {
                 *gateway = Some(Gateway {
                     peer,
                     site,
+                    id: 0,
                     number: 0,
                     asked_at: None,
                     term: Duration::ZERO,
@@ -193,6 +196,7 @@ impl Granter {
             return;
         }
         gateway.number = lease.number;
+        gateway.id = lease.gateway;
         gateway.asked_at = Some(now);
         gateway.term = Duration::from_millis(lease.term_ms.into()).min(LEASE_MAX);
         gateway.wanted = lease.vlans.clone();
@@ -328,12 +332,14 @@ impl Granter {
         let mates = self
             .mates(gateway)
             .filter(|mate| !mate.occupied(now).intersect(&held).is_empty());
-        let ages = mates.filter_map(|mate| Some(now.saturating_duration_since(mate.asked_at?)));
-        let age = ages.min().unwrap_or_default();
+        let ages =
+            mates.filter_map(|mate| Some((now.saturating_duration_since(mate.asked_at?), mate.id)));
+        let (age, holder) = ages.min().unwrap_or_default();
         let grant = Grant {
             number: gateway.number,
             vlans: gateway.held.clone(),
             held,
+            holder,
             held_age_ms: u16::try_from(age.as_millis()).unwrap_or(u16::MAX),
         };
         let peer = gateway.peer;
@@ -426,15 +432,8 @@ impl Granter {
         words
     }
 
-    /// Whether a LEASE with this number would still be looked at.
-    pub(super) fn awaits(&self, peer: u16, number: u64) -> bool {
-        self.gateway(peer)
-            .is_some_and(|gateway| number > gateway.number)
-    }
-
-    /// The number of the LEASE that a later GRANT to the peer would answer.
-    pub(super) fn answers(&self, peer: u16, now: Instant) -> Option<u64> {
-        let gateway = self.gateway(peer)?;
-        gateway.asks(now).then_some(gateway.number)
+    /// The number of the last LEASE of the peer, which a later GRANT would answer.
+    pub(super) fn number(&self, peer: u16) -> Option<u64> {
+        Some(self.gateway(peer)?.number)
     }
 }

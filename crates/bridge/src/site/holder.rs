@@ -23,7 +23,6 @@ struct Asked {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Remote {
-    site: Option<u64>,
     live: bool,
     /// VLANs that pass between the two.
     vlans: VlanSet,
@@ -45,8 +44,11 @@ struct Remote {
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Holder {
+    gateway: u64,
     remotes: Vec<Option<Remote>>,
     claims: VlanSet,
+    /// Claimed, and left to mates that hold them although they are not on our LAN.
+    yielded: VlanSet,
     claims_until: Instant,
     alone: bool,
     silence: Option<Duration>,
@@ -57,16 +59,18 @@ pub struct Holder {
     /// Claims that grew are used only when the answers to numbers above this one are there.
     grown: u64,
     grown_at: Instant,
-    /// The claims that may be used towards each site.
-    settled: Vec<(Option<u64>, VlanSet)>,
+    /// The claims that may be used.
+    settled: VlanSet,
     changed: bool,
 }
 
 impl Holder {
-    /// Holds nothing.
+    /// Holds nothing. `gateway`: how this gateway is called among its mates.
     #[must_use]
-    pub const fn new(now: Instant) -> Self {
+    pub const fn new(gateway: u64, now: Instant) -> Self {
         Self {
+            gateway,
+            yielded: VlanSet::empty(),
             remotes: Vec::new(),
             claims: VlanSet::empty(),
             claims_until: now,
@@ -76,19 +80,18 @@ impl Holder {
             void: 0,
             grown: 0,
             grown_at: now,
-            settled: Vec::new(),
+            settled: VlanSet::empty(),
             changed: false,
         }
     }
 
     /// A session with a gateway of another site began: nothing of an earlier one counts.
-    pub fn begin(&mut self, peer: u16, site: Option<u64>, vlans: VlanSet, now: Instant) {
+    pub fn begin(&mut self, peer: u16, vlans: VlanSet, now: Instant) {
         let at = usize::from(peer);
         if self.remotes.len() <= at {
             self.remotes.resize(at + 1, None);
         }
         self.remotes[at] = Some(Remote {
-            site,
             live: true,
             vlans,
             term: LEASE_TERM,
@@ -151,9 +154,7 @@ impl Holder {
         }
         self.alone = alone;
         self.claims = claims.clone();
-        for (_, settled) in &mut self.settled {
-            *settled = settled.intersect(claims);
-        }
+        self.settled = self.settled.intersect(claims);
         for remote in self.remotes.iter_mut().flatten() {
             remote.held = remote.held.intersect(claims);
             remote.next = now;
@@ -194,7 +195,7 @@ impl Holder {
     /// Takes a GRANT that a peer sent.
     pub fn on_grant(&mut self, peer: u16, grant: &Grant, now: Instant) {
         let (void, grown, silence) = (self.void, self.grown, self.silence);
-        let claims = self.claims.clone();
+        let (wanted, own) = (self.claims.difference(&self.yielded), self.gateway);
         let Some(remote) = self.remote_mut(peer) else {
             return;
         };
@@ -209,71 +210,64 @@ impl Holder {
         };
         let asked = remote.asked[at];
         remote.asked.drain(..at);
-        let held = grant.vlans.intersect(&claims);
+        let held = grant.vlans.intersect(&wanted);
         let age = Duration::from_millis(grant.held_age_ms.into())
             + now.saturating_duration_since(asked.at);
+        // Of two gateways that hear each other only in this way the one with the lower id goes on.
         let witnessed = silence.is_none_or(|silence| age + WITNESS_SLACK < silence);
-        let elsewhere = if witnessed {
-            grant.held.clone()
-        } else {
-            VlanSet::empty()
-        };
-        let same = held == remote.held && elsewhere.is_empty() && remote.elsewhere.is_empty();
+        let yields = witnessed && grant.holder < own && !grant.held.is_empty();
+        let same = held == remote.held && !yields;
         let news = !same || remote.granted <= grown;
         remote.granted = grant.number;
         remote.held = held;
         remote.until = asked.at + asked.term;
-        remote.elsewhere = elsewhere;
-        remote.elsewhere_until = now + 2 * remote.term;
+        if yields {
+            remote.elsewhere = grant.held.clone();
+            remote.elsewhere_until = now + 2 * remote.term;
+        }
         if news {
             self.settle(now);
         }
     }
 
-    /// A claim that grew is used towards a site when all its gateways that can be reached have
-    /// answered: so a lease that one of them still has out to a mate is known.
+    /// A claim that grew is used when all gateways that can be reached have answered: so a lease that
+    /// one of them still has out to a mate is known.
     fn settle(&mut self, now: Instant) {
-        let mut sites: Vec<Option<u64>> = self.remotes.iter().flatten().map(|r| r.site).collect();
-        sites.sort_unstable();
-        sites.dedup();
-        self.settled
-            .retain(|(site, _)| sites.binary_search(site).is_ok());
-        let patience_over = now >= self.grown_at + SETTLE_MAX;
+        let mut reached = self.remotes.iter().flatten().filter(|remote| remote.live);
         let grown = self.grown;
-        for site in sites {
-            let mut gateways = self.remotes.iter().flatten().filter(|r| r.site == site);
-            // Gateways without a site stand each for itself.
-            let all = gateways.all(|r| !r.live || r.granted > grown || site.is_none());
-            if !all && !patience_over {
-                continue;
-            }
-            match self.settled.iter_mut().find(|(id, _)| *id == site) {
-                Some((_, settled)) => *settled = self.claims.clone(),
-                None => self.settled.push((site, self.claims.clone())),
-            }
+        if reached.all(|remote| remote.granted > grown) || now >= self.grown_at + SETTLE_MAX {
+            self.settled = self.claims.clone();
         }
         self.refresh(now);
     }
 
     fn refresh(&mut self, now: Instant) {
         self.changed = true;
-        let mut elsewhere = VlanSet::empty();
-        for remote in self.remotes.iter().flatten() {
-            if now < remote.elsewhere_until {
-                elsewhere = elsewhere.union(&remote.elsewhere);
+        let mut yielded = VlanSet::empty();
+        for remote in self.remotes.iter_mut().flatten() {
+            if now >= remote.elsewhere_until {
+                remote.elsewhere = VlanSet::empty();
+            }
+            yielded = yielded.union(&remote.elsewhere);
+        }
+        if !yielded.is_subset(&self.yielded) {
+            self.void = self.number;
+            for remote in self.remotes.iter_mut().flatten() {
+                remote.held = remote.held.difference(&yielded);
+                remote.next = now;
             }
         }
+        self.yielded = yielded;
         for remote in self.remotes.iter_mut().flatten() {
-            let settled = self.settled.iter().find(|(site, _)| *site == remote.site);
-            remote.usable = settled.map_or_else(VlanSet::empty, |(_, settled)| {
-                remote.held.intersect(settled).difference(&elsewhere)
-            });
+            let settled = remote.held.intersect(&self.settled);
+            remote.usable = settled.difference(&self.yielded);
         }
     }
 
     /// The next LEASE that is due, if one is, and for whom.
     pub fn poll_lease(&mut self, now: Instant) -> Option<(u16, Lease)> {
         let idle = self.claims.is_empty();
+        let wanted = self.claims.difference(&self.yielded);
         let mut remotes = self.remotes.iter_mut().zip(0..);
         let (remote, peer) = remotes.find_map(|(remote, peer)| {
             let remote = remote.as_mut()?;
@@ -295,7 +289,8 @@ impl Holder {
             number,
             term_ms: u16::try_from(term.as_millis()).unwrap_or(u16::MAX),
             alone: self.alone,
-            vlans: self.claims.intersect(&remote.vlans),
+            gateway: self.gateway,
+            vlans: wanted.intersect(&remote.vlans),
         };
         Some((peer, lease))
     }
@@ -339,20 +334,23 @@ impl Holder {
     pub(super) fn fingerprint(&self, live: &[u64], now: Instant) -> Vec<u64> {
         let left = |at: Instant| at.saturating_duration_since(now).as_millis() as u64;
         let size = |vlans: &VlanSet| vlans.len() as u64;
-        let mut words = vec![size(&self.claims), self.alone.into()];
+        let below = |number: u64| live.partition_point(|&other| other < number) as u64;
+        let mut words = vec![size(&self.claims), self.alone.into(), below(self.void + 1)];
+        words.extend([size(&self.settled), below(self.grown + 1)]);
+        if self.settled != self.claims {
+            words.push(left(self.grown_at + SETTLE_MAX));
+        }
         for remote in self.remotes.iter().flatten() {
-            assert_eq!(remote.site, None);
             words.extend([
                 remote.live.into(),
                 left(remote.next),
                 remote.farewells.into(),
             ]);
             words.extend([size(&remote.held), left(remote.until), size(&remote.usable)]);
-            for (number, rank) in live.iter().zip(1..) {
-                let mut asked = remote.asked.iter().filter(|a| a.number == *number);
-                let asked = asked.find(|_| self.awaits(*number, now));
-                words.extend(asked.into_iter().flat_map(|a| [rank, left(a.at + a.term)]));
-            }
+            words.push(below(remote.granted));
+            let asked = remote.asked.iter().filter(|a| live.contains(&a.number));
+            let running = asked.filter(|a| now < a.at + a.term);
+            words.extend(running.flat_map(|a| [below(a.number), left(a.at + a.term)]));
             if !remote.elsewhere.is_empty() {
                 words.extend([size(&remote.elsewhere), left(remote.elsewhere_until)]);
             }
@@ -360,11 +358,13 @@ impl Holder {
         words
     }
 
-    /// Whether a GRANT for this number would still be looked at.
+    /// Whether a GRANT for this number could still give something.
     pub(super) fn awaits(&self, number: u64, now: Instant) -> bool {
-        let remotes = self.remotes.iter().flatten();
-        let mut asked =
-            remotes.flat_map(|remote| remote.asked.iter().filter(|a| a.number >= remote.granted));
-        number > self.void && asked.any(|a| a.number == number && now < a.at + a.term)
+        let mut asked = self
+            .remotes
+            .iter()
+            .flatten()
+            .flat_map(|remote| &remote.asked);
+        asked.any(|a| a.number == number && now < a.at + a.term)
     }
 }

@@ -42,7 +42,7 @@ pub const LEASE_MAX: Duration = Duration::from_secs(2);
 pub const FAREWELLS: u8 = 3;
 /// LEASE messages that can be answered.
 pub const LEASES_REMEMBERED: usize = 128;
-/// The other gateways of a remote site are waited for this long, before a new claim is used.
+/// The answers of all remote gateways are waited for this long, before a new claim is used.
 pub const SETTLE_MAX: Duration = Duration::from_millis(300);
 /// A mate that a remote gateway heard this much later than we did is alive, and off our LAN.
 pub const WITNESS_SLACK: Duration = Duration::from_millis(50);

@@ -29,6 +29,8 @@ pub struct Lease {
     pub number: u64,
     /// How long the right is to last from the moment this was sent, in milliseconds.
     pub term_ms: u16,
+    /// Which gateway of its site asks, as in beacons.
+    pub gateway: u64,
     /// The sender hears no other gateway of its site on the LAN.
     pub alone: bool,
     /// The VLANs the sender wants to forward, all of them.
@@ -44,7 +46,10 @@ pub struct Grant {
     pub vlans: VlanSet,
     /// Of those it asked for, the ones that another gateway of its site holds.
     pub held: VlanSet,
-    /// How long ago such a gateway last asked, in milliseconds; means nothing when `held` is empty.
+    /// Which gateway: of several the one that asked last. It means nothing when `held` is empty, and
+    /// neither does its age.
+    pub holder: u64,
+    /// How long ago that one asked, in milliseconds.
     pub held_age_ms: u16,
 }
 
@@ -87,6 +92,7 @@ impl<'a> SiteMessage<'a> {
             LEASE => Self::Lease(Box::new(Lease {
                 number: reader.u64()?,
                 term_ms: reader.u16()?,
+                gateway: reader.u64()?,
                 // Bits that are not known are left for later versions.
                 alone: reader.u8()? & ALONE != 0,
                 vlans: read_vlans(&mut reader)?,
@@ -94,6 +100,7 @@ impl<'a> SiteMessage<'a> {
             GRANT => Self::Grant(Box::new(Grant {
                 number: reader.u64()?,
                 held_age_ms: reader.u16()?,
+                holder: reader.u64()?,
                 vlans: read_vlans(&mut reader)?,
                 held: read_vlans(&mut reader)?,
             })),
@@ -120,6 +127,7 @@ pub fn put_lease(out: &mut Vec<u8>, lease: &Lease) {
     put(out, LEASE, |out| {
         out.put_u64(lease.number);
         out.put_u16(lease.term_ms);
+        out.put_u64(lease.gateway);
         out.put_u8(if lease.alone { ALONE } else { 0 });
         put_vlans(out, &lease.vlans);
     });
@@ -130,6 +138,7 @@ pub fn put_grant(out: &mut Vec<u8>, grant: &Grant) {
     put(out, GRANT, |out| {
         out.put_u64(grant.number);
         out.put_u16(grant.held_age_ms);
+        out.put_u64(grant.holder);
         put_vlans(out, &grant.vlans);
         put_vlans(out, &grant.held);
     });
@@ -175,6 +184,7 @@ mod tests {
         let lease = Lease {
             number: 7,
             term_ms: 120,
+            gateway: 3,
             alone: true,
             vlans: vlans(&[0, 10, 11]),
         };
@@ -182,6 +192,7 @@ mod tests {
             number: 7,
             vlans: vlans(&[10]),
             held: vlans(&[0, 11]),
+            holder: 4,
             held_age_ms: 25,
         };
         let macs = [Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2])];
@@ -207,6 +218,7 @@ mod tests {
             number: u64::MAX,
             held: every_second.clone(),
             vlans: every_second,
+            holder: 0,
             held_age_ms: 0,
         };
         put_grant(&mut section, &grant);
@@ -224,13 +236,13 @@ mod tests {
             SiteMessage::parse(ADDRESSES, &long),
             Err(Malformed::WrongLength)
         );
-        let mut lease = vec![0; 11];
+        let mut lease = vec![0; 19];
         lease.extend([0, 0]);
         assert_eq!(
             SiteMessage::parse(LEASE, &lease),
             Err(Malformed::WrongLength)
         );
-        assert!(SiteMessage::parse(LEASE, &lease[..12]).is_ok());
+        assert!(SiteMessage::parse(LEASE, &lease[..20]).is_ok());
         let group = [0, 10, 3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         let Ok(SiteMessage::Addresses(addresses)) = SiteMessage::parse(ADDRESSES, &group) else {
             panic!("well-formed");

@@ -178,6 +178,30 @@ fn beacons_that_are_lost_make_no_second_forwarder() {
     }
 }
 
+/// Every gateway then speaks for its site; what remote gateways say of each other's leases is all
+/// that keeps a second pair from forming.
+#[test]
+fn both_lans_fall_silent_at_nearly_the_same_time() {
+    let mut settled = settled(&TWO_BY_TWO);
+    for phase in 0..3 {
+        settled.run(settled.now + ms(7));
+        for offset in [0, 3, 20] {
+            for wan in [(2, 2), (2, 9), (1, 30)] {
+                let mut world = settled.clone();
+                world.weather.wan = wan;
+                world.run(world.now + ms(1000));
+                for (cut, wait) in [(Cut::Lan(0, 1), offset), (Cut::Lan(2, 3), 2000)] {
+                    world.cut(cut);
+                    world.cut(reverse(cut));
+                    world.run(world.now + ms(wait));
+                }
+                let when = format!("phase {phase}, {offset} ms apart, lines of {wan:?} ms");
+                assert_carried(&world, &when);
+            }
+        }
+    }
+}
+
 /// Two lines, each from one gateway to one: the speakers of both sites must be at the same line.
 #[test]
 fn a_line_that_dies_when_each_leads_to_one_gateway() {

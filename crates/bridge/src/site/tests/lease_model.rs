@@ -65,8 +65,8 @@ impl Model {
     fn new() -> Self {
         let now = epoch();
         let mut granter = Granter::new(vlans(&[VLAN]));
-        let mut holder = Holder::new(now);
-        holder.begin(0, None, VlanSet::all(), now);
+        let mut holder = Holder::new(1, now);
+        holder.begin(0, VlanSet::all(), now);
         for peer in 0..2 {
             granter.begin(peer, 1, now);
         }
@@ -119,7 +119,7 @@ impl Model {
                 self.forget(now);
             }
             Action::NewSession(at) => {
-                self.holders[at].begin(0, None, VlanSet::all(), now);
+                self.holders[at].begin(0, VlanSet::all(), now);
                 self.granter.begin(at as u16, 1, now);
                 self.flights.retain(|flight| match flight.message {
                     Message::Lease(of, _) | Message::Grant(of, _) => of != at,
@@ -159,11 +159,11 @@ impl Model {
         while self.granter.poll_taken().is_some() {}
     }
 
-    /// Messages that would be ignored are as good as lost. (That is so in all states that follow.)
+    /// GRANTs whose term is over are as good as lost.
     fn forget(&mut self, now: Instant) {
-        let (holders, granter) = (&self.holders, &self.granter);
+        let holders = &self.holders;
         self.flights.retain(|flight| match &flight.message {
-            Message::Lease(from, lease) => granter.awaits(*from as u16, lease.number),
+            Message::Lease(..) => true,
             Message::Grant(to, grant) => holders[*to].awaits(grant.number, now),
         });
     }
@@ -183,8 +183,8 @@ impl Model {
                 Message::Grant(of, grant) if *of == at => Some(grant.number),
                 _ => None,
             });
-        let answers = self.granter.answers(at as u16, self.now);
-        let mut numbers: Vec<u64> = numbers.chain(answers).collect();
+        let known = self.granter.number(at as u16);
+        let mut numbers: Vec<u64> = numbers.chain(known).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
@@ -221,6 +221,8 @@ impl Model {
         flights.dedup();
         let mut words = vec![self.claims[at].into(), self.sends[at].into()];
         words.extend(self.holders[at].fingerprint(&live, self.now));
+        let known = self.granter.number(at as u16).unwrap_or_default();
+        words.push(live.partition_point(|&other| other < known) as u64);
         words.push(u64::MAX);
         words.extend(self.granter.fingerprint(at as u16, self.now));
         words.extend(flights.concat());
@@ -299,7 +301,7 @@ fn every_schedule_of_the_leases() {
         age: 2,
         sessions: number("ROPEWALK_SITE_SESSIONS").is_some(),
     };
-    let limit = number("ROPEWALK_SITE_MODEL").unwrap_or(40_000);
+    let limit = number("ROPEWALK_SITE_MODEL").unwrap_or(60_000);
     let (states, depth, whole) = explore(bounds, limit);
     let all = if whole { "all there are" } else { "not all" };
     println!("{states} states, {depth} actions deep, {all}");

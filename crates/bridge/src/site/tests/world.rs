@@ -292,6 +292,8 @@ impl World {
             return;
         }
         self.nodes[node].state = State::Running;
+        let lan_up = self.nodes[node].lan_up;
+        self.set_lan(node, lan_up);
         for (from, session, message) in std::mem::take(&mut self.nodes[node].waiting) {
             self.receive(from, node, session, message);
         }
@@ -565,12 +567,16 @@ impl World {
         carrying.collect()
     }
 
-    /// Never two pairs of gateways between two sites, and never two gateways of one site.
+    /// Never two pairs of gateways between two sites, never two gateways of one site; nor two that
+    /// think they may forward to the same gateway, whatever that one accepts.
     fn check(&self) {
         if self.split_allowed {
             return;
         }
         for id in VLANS {
+            for remote in 0..self.nodes.len() {
+                self.check_holders(id, remote);
+            }
             let carrying = self.carrying(id);
             let site = |node: usize| self.nodes[node].site.unwrap_or(node as u64);
             let mut between = BTreeSet::new();
@@ -589,6 +595,25 @@ impl World {
                         self.now
                     );
                 }
+            }
+        }
+    }
+
+    fn check_holders(&self, id: u16, remote: usize) {
+        let mut holders: BTreeMap<u64, usize> = BTreeMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let pair = (at.min(remote), at.max(remote));
+            let session = self.sessions.get(&pair).is_some_and(|s| s.number != 0);
+            let holder = node.sites.holder();
+            let may = holder.may_forward(remote as u16, vlan(id), self.clock(at));
+            if let (Some(site), true) = (node.site, may && session && node.state != State::Crashed)
+            {
+                let other = holders.insert(site, at);
+                assert_eq!(
+                    other, None,
+                    "VLAN {id} at {:?}: {at} too may forward to {remote}",
+                    self.now
+                );
             }
         }
     }
