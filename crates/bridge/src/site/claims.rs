@@ -3,7 +3,7 @@
 //! A gateway claims a VLAN when it is the best for it and no mate claims it; it drops a claim as
 //! soon as a mate that hears it is better, and the mate takes it up at the next beacon. A claim
 //! lasts [`CLAIM_HOLD`](super::params::CLAIM_HOLD) from the sending of the last beacon that each
-//! mate echoed, and a mate takes over [`MATE_DEAD`](super::params::MATE_DEAD) after the last beacon
+//! mate echoed, and a mate takes over [`MATE_DEAD`] after the last beacon
 //! it heard: so who is not heard, or was stopped, has ceased before another begins. Only when
 //! neither hears the other can both claim; then leases decide.
 
