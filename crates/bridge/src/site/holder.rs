@@ -328,7 +328,7 @@ impl Holder {
 }
 
 /// For the model: the state up to a shift of time, with the rank of a number among those that are `live`
-/// in its place. For gateways without a site, whose claims need not settle.
+/// in its place.
 #[cfg(test)]
 impl Holder {
     pub(super) fn fingerprint(&self, live: &[u64], now: Instant) -> Vec<u64> {

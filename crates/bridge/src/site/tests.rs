@@ -7,7 +7,10 @@
 )]
 
 mod faults;
+mod invariants;
 mod lease_model;
+mod mishaps;
 mod parts;
 mod seeds;
+mod setting;
 mod world;

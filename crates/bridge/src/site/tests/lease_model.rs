@@ -301,7 +301,7 @@ fn every_schedule_of_the_leases() {
         age: 2,
         sessions: number("ROPEWALK_SITE_SESSIONS").is_some(),
     };
-    let limit = number("ROPEWALK_SITE_MODEL").unwrap_or(60_000);
+    let limit = number("ROPEWALK_SITE_MODEL").unwrap_or(200_000);
     let (states, depth, whole) = explore(bounds, limit);
     let all = if whole { "all there are" } else { "not all" };
     println!("{states} states, {depth} actions deep, {all}");

@@ -1,63 +1,20 @@
 //! A network of gateways in virtual time, made of the real machines: beacons on LANs, sessions
 //! between peers, faults, and what must hold at every moment.
 
+pub(super) use super::setting::{Dice, VLANS, Weather, epoch, ms, vlan, vlans};
 use crate::site::claims::SiteConfig;
 use crate::site::params::REVERT_AFTER;
 use crate::site::{Event, Output, PeerSite, Sites, site_id};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, Instant};
 use wire::beacon::Beacon;
 use wire::control::site::{ADDRESSES, Grant, Lease, SiteMessage, put_addresses};
 use wire::ethernet::Mac;
 use wire::vlan::{VlanId, VlanSet};
 
-/// The VLANs of the tests; their digits' sums take turns.
-pub(super) const VLANS: [u16; 2] = [10, 11];
-
-pub(super) fn vlan(id: u16) -> VlanId {
-    VlanId::new(id).unwrap()
-}
-
-pub(super) fn vlans(ids: &[u16]) -> VlanSet {
-    ids.iter().map(|&id| vlan(id)).collect()
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a test needs some instant to count from"
-)]
-pub(super) fn epoch() -> Instant {
-    Instant::now() + Duration::from_secs(1000)
-}
-
-pub(super) const fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-/// xorshift64*: a run repeats from its seed.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(super) const fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
-    }
-
-    pub(super) fn chance(&mut self, per_mille: u64) -> bool {
-        self.below(1000) < per_mille
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Message {
+pub(super) enum Message {
     Beacon(Box<Beacon>),
     Lease(Box<Lease>),
     Grant(Box<Grant>),
@@ -75,13 +32,13 @@ pub(super) enum State {
 #[derive(Clone)]
 pub(super) struct Node {
     pub(super) sites: Sites,
-    config: Option<SiteConfig>,
-    site: Option<u64>,
+    pub(super) config: Option<SiteConfig>,
+    pub(super) site: Option<u64>,
     pub(super) state: State,
     /// How the clock differs: its rate in parts per million, and what it shows at the start.
     ppm: i64,
     shift: Duration,
-    waiting: Vec<(usize, u64, Message)>,
+    pub(super) waiting: Vec<(usize, u64, Message)>,
     /// Stations that it hears on its LAN, for reports.
     pub(super) stations: Vec<Mac>,
     pub(super) lan_up: bool,
@@ -95,28 +52,10 @@ impl Node {
     }
 }
 
-/// How messages travel, in ms and per mille.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct Weather {
-    pub(super) lan: (u64, u64),
-    pub(super) wan: (u64, u64),
-    pub(super) loss: u64,
-    pub(super) twice: u64,
-}
-
-impl Weather {
-    pub(super) const CALM: Self = Self {
-        lan: (1, 1),
-        wan: (2, 2),
-        loss: 0,
-        twice: 0,
-    };
-}
-
 /// A session between two nodes.
 #[derive(Copy, Clone, Debug)]
-struct Session {
-    number: u64,
+pub(super) struct Session {
+    pub(super) number: u64,
     /// Both ends think that a path is usable.
     usable: bool,
     /// When that is to be looked at again.
@@ -138,8 +77,8 @@ pub(super) struct World {
     /// How long it takes until a dead path is noticed.
     pub(super) liveness: Duration,
     pub(super) dice: Dice,
-    cuts: BTreeMap<Cut, u32>,
-    sessions: BTreeMap<(usize, usize), Session>,
+    pub(super) cuts: BTreeMap<Cut, u32>,
+    pub(super) sessions: BTreeMap<(usize, usize), Session>,
     flights: BinaryHeap<Reverse<(Duration, u64)>>,
     messages: BTreeMap<u64, (usize, usize, u64, Message)>,
     count: u64,
@@ -242,7 +181,7 @@ impl World {
         }
     }
 
-    fn new_session(&mut self, a: usize, b: usize) {
+    pub(super) fn new_session(&mut self, a: usize, b: usize) {
         self.count += 1;
         let session = Session {
             number: self.count,
@@ -261,91 +200,8 @@ impl World {
         }
     }
 
-    pub(super) fn cut(&mut self, cut: Cut) {
-        *self.cuts.entry(cut).or_default() += 1;
-        self.judge_paths();
-    }
-
-    pub(super) fn mend(&mut self, cut: Cut) {
-        if let Some(count) = self.cuts.get_mut(&cut) {
-            *count -= 1;
-            if *count == 0 {
-                self.cuts.remove(&cut);
-            }
-        }
-        self.judge_paths();
-    }
-
-    pub(super) fn is_cut(&self, cut: Cut) -> bool {
-        self.cuts.contains_key(&cut)
-    }
-
-    pub(super) fn stop(&mut self, node: usize) {
-        if self.nodes[node].state == State::Running {
-            self.nodes[node].state = State::Stopped;
-        }
-        self.judge_paths();
-    }
-
-    pub(super) fn resume(&mut self, node: usize) {
-        if self.nodes[node].state != State::Stopped {
-            return;
-        }
-        self.nodes[node].state = State::Running;
-        let lan_up = self.nodes[node].lan_up;
-        self.set_lan(node, lan_up);
-        for (from, session, message) in std::mem::take(&mut self.nodes[node].waiting) {
-            self.receive(from, node, session, message);
-        }
-        self.judge_paths();
-    }
-
-    pub(super) fn crash(&mut self, node: usize) {
-        self.nodes[node].state = State::Crashed;
-        self.nodes[node].waiting.clear();
-        self.judge_paths();
-    }
-
-    pub(super) fn restart(&mut self, node: usize) {
-        if self.nodes[node].state != State::Crashed {
-            return;
-        }
-        let now = self.clock(node);
-        let instance = self.dice.below(u64::MAX >> 33) + 1;
-        if let Some(config) = &mut self.nodes[node].config {
-            config.instance = instance;
-        }
-        let config = self.nodes[node].config.clone();
-        self.nodes[node].sites = Sites::new(config.as_ref(), now);
-        self.nodes[node].state = State::Running;
-        let lan_up = self.nodes[node].lan_up;
-        self.nodes[node].sites.set_lan(lan_up, now);
-        for other in 0..self.nodes.len() {
-            let linked = self
-                .sessions
-                .contains_key(&(node.min(other), node.max(other)));
-            let stopped = self.nodes[other].state == State::Stopped;
-            if linked && !stopped {
-                self.new_session(node, other);
-            } else if linked {
-                // A stopped peer shakes hands when it goes on; here: with its next judgement.
-                let session = self.sessions.get_mut(&(node.min(other), node.max(other)));
-                session.unwrap().number = 0;
-            }
-        }
-        self.judge_paths();
-    }
-
-    pub(super) fn set_lan(&mut self, node: usize, up: bool) {
-        self.nodes[node].lan_up = up;
-        let now = self.clock(node);
-        if self.nodes[node].state == State::Running {
-            self.nodes[node].sites.set_lan(up, now);
-        }
-    }
-
     /// What the tunnel does: notices dead and living paths after a while.
-    fn judge_paths(&mut self) {
+    pub(super) fn judge_paths(&mut self) {
         let now = self.now;
         for session in self.sessions.values_mut() {
             session.judged_at.get_or_insert(now + self.liveness);
@@ -413,7 +269,7 @@ impl World {
         }
     }
 
-    fn receive(&mut self, from: usize, to: usize, session: u64, message: Message) {
+    pub(super) fn receive(&mut self, from: usize, to: usize, session: u64, message: Message) {
         let now = self.clock(to);
         let current = self
             .sessions
@@ -546,75 +402,6 @@ impl World {
             }
             self.nodes[node].sites.handle_timeout(now);
             self.drain(node);
-        }
-    }
-
-    /// The pairs of gateways of different sites that carry a VLAN now. A stopped gateway counts: it
-    /// could go on at any moment.
-    pub(super) fn carrying(&self, id: u16) -> Vec<(usize, usize)> {
-        let live = |node: usize| self.nodes[node].state != State::Crashed;
-        let carries = |a: usize, b: usize| {
-            self.nodes[a]
-                .sites
-                .carries(b as u16, vlan(id), self.clock(a))
-        };
-        let pairs = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.number != 0);
-        let pairs = pairs.map(|(&pair, _)| pair);
-        let carrying = pairs.filter(|&(a, b)| live(a) && live(b) && carries(a, b) && carries(b, a));
-        carrying.collect()
-    }
-
-    /// Never two pairs of gateways between two sites, never two gateways of one site; nor two that
-    /// think they may forward to the same gateway, whatever that one accepts.
-    fn check(&self) {
-        if self.split_allowed {
-            return;
-        }
-        for id in VLANS {
-            for remote in 0..self.nodes.len() {
-                self.check_holders(id, remote);
-            }
-            let carrying = self.carrying(id);
-            let site = |node: usize| self.nodes[node].site.unwrap_or(node as u64);
-            let mut between = BTreeSet::new();
-            let mut speakers: BTreeMap<u64, usize> = BTreeMap::new();
-            for &(a, b) in &carrying {
-                assert!(
-                    between.insert((site(a), site(b))),
-                    "VLAN {id} at {:?}: {carrying:?} carry at once",
-                    self.now
-                );
-                for node in [a, b] {
-                    let speaker = *speakers.entry(site(node)).or_insert(node);
-                    assert!(
-                        speaker == node || self.scattered_allowed,
-                        "VLAN {id} at {:?}: two gateways of one site: {carrying:?}",
-                        self.now
-                    );
-                }
-            }
-        }
-    }
-
-    fn check_holders(&self, id: u16, remote: usize) {
-        let mut holders: BTreeMap<u64, usize> = BTreeMap::new();
-        for (at, node) in self.nodes.iter().enumerate() {
-            let pair = (at.min(remote), at.max(remote));
-            let session = self.sessions.get(&pair).is_some_and(|s| s.number != 0);
-            let holder = node.sites.holder();
-            let may = holder.may_forward(remote as u16, vlan(id), self.clock(at));
-            if let (Some(site), true) = (node.site, may && session && node.state != State::Crashed)
-            {
-                let other = holders.insert(site, at);
-                assert_eq!(
-                    other, None,
-                    "VLAN {id} at {:?}: {at} too may forward to {remote}",
-                    self.now
-                );
-            }
         }
     }
 
