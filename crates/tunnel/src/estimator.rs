@@ -87,6 +87,8 @@ pub(crate) struct Estimator {
     own: WindowedMax,
     other: WindowedMax,
     loss: LossWindow,
+    /// Single losses are made good anyway: they need not look like the path's death.
+    patient: bool,
 }
 
 impl Estimator {
@@ -100,6 +102,7 @@ impl Estimator {
             own: WindowedMax::default(),
             other: WindowedMax::default(),
             loss: LossWindow::default(),
+            patient: false,
         }
     }
 
@@ -190,11 +193,18 @@ impl Estimator {
         }
     }
 
+    /// Whether what is lost on the path is sent again: then a path that loses now and then is given more time.
+    pub(crate) fn set_patient(&mut self, patient: bool) {
+        self.patient = patient;
+    }
+
     /// Whether the silence of single datagrams means little.
     pub(crate) fn is_lossy(&self) -> bool {
-        self.loss
-            .ratio(ENOUGH_TO_KNOW)
-            .is_some_and(|loss| loss >= LOSSY)
+        self.patient
+            && self
+                .loss
+                .ratio(ENOUGH_TO_KNOW)
+                .is_some_and(|loss| loss >= LOSSY)
     }
 
     /// How old the oldest unacknowledged datagram may get before an answer is late.
@@ -215,6 +225,7 @@ impl Estimator {
         *self = Self {
             loss: self.loss,
             since: now,
+            patient: self.patient,
             ..Self::new(self.epoch)
         };
     }
@@ -281,5 +292,19 @@ mod tests {
         assert_eq!(path.loss(), Some(0.1));
         path.on_fate(10, 0, start + 11_000 * MS);
         assert_eq!(path.loss(), Some(0.0));
+    }
+
+    #[test]
+    fn losses_buy_time_only_where_what_is_lost_is_sent_again() {
+        let start = epoch();
+        let mut path = Estimator::new(start);
+        for n in 0..40 {
+            path.on_round_trip(20 * MS, start + n * 10 * MS);
+        }
+        path.on_fate(990, 10, start);
+        let (calm, doubt) = (path.suspicion(), path.doubt());
+        assert_eq!(calm, doubt);
+        path.set_patient(true);
+        assert_eq!(path.suspicion(), doubt * 2);
     }
 }

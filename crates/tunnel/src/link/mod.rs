@@ -269,6 +269,10 @@ impl Link {
         let before: u32 = self.carrying();
         self.scheduler.rank(&candidates, now);
         self.rank_stripes(now);
+        let patient = self.is_spreading(now);
+        for path in &mut self.paths {
+            path.estimator.set_patient(patient);
+        }
         let usable = self.paths.iter().filter(|path| path.usable());
         if let Some(fastest) = usable.filter_map(|path| path.estimator.round_trip()).min() {
             self.playout.set_round_trip(fastest);
