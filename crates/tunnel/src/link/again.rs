@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     drops::Drop,
     inflight::{COPY, Carried},
-    params::{ACK_DELAY, DOUBT_MOST, MAX_AGAIN, MAX_REINJECTIONS, REINJECT_WITHIN, TAIL_PROBE},
+    params::{ACK_DELAY, DOUBT_MOST, MAX_AGAIN, MAX_REINJECTIONS, TAIL_PROBE},
     path::Path,
 };
 
@@ -125,7 +125,7 @@ impl Link {
         Some(aggregate.again.front()?.not_before)
     }
 
-    /// Of the same, the one by which something small arrives first, be it that it has to wait for its turn.
+    /// Of the paths over which bulk is spread, the one by which something small arrives first, be it that it has to wait for its turn.
     pub(super) fn quickest_arrival(&self, now: Instant) -> Option<usize> {
         let aggregate = self.aggregate.as_ref()?;
         let members = aggregate.stripes.members().iter().copied();
@@ -151,23 +151,7 @@ impl Link {
         let Some(Again { part, .. }) = oldest else {
             return false;
         };
-        let now = context.now;
-        let kept = self
-            .history
-            .get(part.record)
-            .filter(|kept| now.saturating_duration_since(kept.at) < REINJECT_WITHIN);
-        let Some(kept) = kept else {
-            context.drops.count(Drop::ReinjectionMissed);
-            return true;
-        };
-        self.counters.reinjected += 1;
-        self.resent = Some(now);
-        let again = Carried {
-            again: part.again + 1,
-            handed: false,
-            ..part
-        };
-        self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
+        self.put_again(&part, Some(path), context);
         true
     }
 }

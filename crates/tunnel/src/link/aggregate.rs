@@ -46,7 +46,7 @@ pub(super) struct Aggregate {
     egress: Option<Box<Egress>>,
     flows: Flows,
     pub stripes: Stripes,
-    /// Parts of ordered records to be sent again, oldest first.
+    /// Parts of records to be sent again, oldest first.
     pub again: VecDeque<Again>,
     /// The path of sparse flows.
     quick: Option<usize>,
@@ -79,7 +79,7 @@ impl Aggregate {
 
     /// Frees what an idle session does not need.
     pub(super) fn release(&mut self) {
-        if self.egress.as_ref().is_some_and(|egress| egress.is_empty()) {
+        if !self.has_bulk() {
             self.egress = None;
             self.dropped = QueueCounters::default();
         }
@@ -89,11 +89,13 @@ impl Aggregate {
 
     /// Whether anything waits for a path.
     pub(super) fn has_backlog(&self) -> bool {
-        !self.again.is_empty()
-            || self
-                .egress
-                .as_ref()
-                .is_some_and(|egress| !egress.is_empty())
+        !self.again.is_empty() || self.has_bulk()
+    }
+
+    /// Whether bulk that was not sent yet does.
+    fn has_bulk(&self) -> bool {
+        let egress = self.egress.as_ref();
+        egress.is_some_and(|egress| !egress.is_empty())
     }
 
     /// How many times what they carry now the paths carried lately, rounded up; 1 to [`SHRUNK_MOST`], 1 also for little more.
@@ -212,10 +214,7 @@ impl Link {
         let members = aggregate.stripes.members().iter();
         let slowest = members.map(|&path| self.paths[path].round_trip()).max();
         let slowest = slowest.unwrap_or_default();
-        let capacity: u64 = set
-            .iter()
-            .map(|&path| self.paths[path].pacing.bandwidth())
-            .sum();
+        let capacity: u64 = lines[..set.len()].iter().map(|line| line.bandwidth).sum();
         let shrunk = aggregate.shrunk(capacity, now);
         // What waits calls for another path only when it waits for longer than that one takes.
         let later = Duration::from_micros(aggregate.stripes.next_is_later(lines).unwrap_or(0));
@@ -262,11 +261,12 @@ impl Link {
     /// Sends what waits, as far as the paths' pacing lets it.
     pub(super) fn pump(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        while self
-            .aggregate
-            .as_ref()
-            .is_some_and(|aggregate| aggregate.has_backlog())
-        {
+        let waits = |link: &Self| {
+            link.aggregate
+                .as_deref()
+                .is_some_and(Aggregate::has_backlog)
+        };
+        while waits(self) {
             let Some(path) = self.open_stripe(now) else {
                 break;
             };
@@ -278,11 +278,7 @@ impl Link {
         self.note_backlog(context);
         let due =
             |aggregate: &Aggregate| aggregate.is_spreading(now) && aggregate.stripes.is_due(now);
-        if self
-            .aggregate
-            .as_ref()
-            .is_some_and(|aggregate| due(aggregate))
-        {
+        if self.aggregate.as_deref().is_some_and(due) {
             self.update_stripes(now);
         }
     }
@@ -293,11 +289,7 @@ impl Link {
             .aggregate
             .as_ref()
             .filter(|aggregate| aggregate.has_backlog())?;
-        if aggregate
-            .egress
-            .as_ref()
-            .is_none_or(|egress| egress.is_empty())
-        {
+        if !aggregate.has_bulk() {
             // What is sent again waits for one path alone.
             let path = self.quickest_arrival(now)?;
             let open = self.paths[path].pacing.next_open();
@@ -321,10 +313,7 @@ impl Link {
         let path = &self.paths[path];
         path.waits_for_bulk()
             && soon(&path.pacing)
-            && self
-                .aggregate
-                .as_ref()
-                .is_some_and(|aggregate| aggregate.egress.as_ref().is_some_and(|e| !e.is_empty()))
+            && self.aggregate.as_deref().is_some_and(Aggregate::has_bulk)
     }
 
     /// What was sent on `path` at `sent` has arrived.
@@ -453,13 +442,10 @@ impl Link {
     /// Tells the machines whether something waits, and counts what the queue dropped.
     fn note_backlog(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        let blocked = self
-            .aggregate
-            .as_ref()
-            .is_some_and(|aggregate| aggregate.has_backlog());
         let Some(aggregate) = &mut self.aggregate else {
             return;
         };
+        let blocked = aggregate.has_backlog();
         let waits = aggregate.egress.as_ref().map_or(0, |egress| egress.bytes());
         aggregate.stripes.on_backlog(waits);
         for &path in aggregate.stripes.members() {

@@ -45,29 +45,37 @@ impl Link {
         parts.retain(|part| part.again != COPY);
         parts.dedup_by(|next, kept| kept.absorb(next));
         for part in parts.iter() {
-            let kept = self.history.get(part.record).filter(|kept| {
-                let age = context.now.saturating_duration_since(kept.at);
-                part.again < MAX_REINJECTIONS && age < REINJECT_WITHIN
-            });
-            let Some(kept) = kept else {
-                context.drops.count(Drop::ReinjectionMissed);
-                continue;
-            };
-            let chosen = self
-                .scheduler
-                .choose(kept.flow, kept.bytes.len(), context.now)[0];
-            let Some(path) = chosen else {
-                context.drops.count(Drop::NoUsablePath);
-                continue;
-            };
-            self.counters.reinjected += 1;
-            self.resent = Some(context.now);
-            let again = Carried {
-                again: part.again + 1,
-                handed: false,
-                ..*part
-            };
-            self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
+            self.put_again(part, None, context);
         }
+    }
+
+    /// Sends `part` again by `path`, or by what the scheduler chooses; unless its record is gone or too old, or it was sent often
+    /// enough.
+    pub(super) fn put_again(
+        &mut self,
+        part: &Carried,
+        path: Option<usize>,
+        context: &mut Context<'_>,
+    ) {
+        let now = context.now;
+        let kept = self.history.get(part.record).filter(|kept| {
+            let age = now.saturating_duration_since(kept.at);
+            part.again < MAX_REINJECTIONS && age < REINJECT_WITHIN
+        });
+        let Some(kept) = kept else {
+            return context.drops.count(Drop::ReinjectionMissed);
+        };
+        let path = path.or_else(|| self.scheduler.choose(kept.flow, kept.bytes.len(), now)[0]);
+        let Some(path) = path else {
+            return context.drops.count(Drop::NoUsablePath);
+        };
+        self.counters.reinjected += 1;
+        self.resent = Some(now);
+        let again = Carried {
+            again: part.again + 1,
+            handed: false,
+            ..*part
+        };
+        self.paths[path].append(again, kept.vnet, kept.bytes, &mut context.sending());
     }
 }
