@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lab::Namespace;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -51,7 +51,7 @@ impl Flow {
         let out = from.enter(|| connect(target, congestion))??;
         Ok(Self {
             out,
-            inwards: accept(&listener)?,
+            inwards: lab::transfer::accept(&listener)?,
         })
     }
 
@@ -85,23 +85,6 @@ fn connect(target: SocketAddr, congestion: &str) -> Result<TcpStream> {
     let connected = socket.connect_timeout(&target.into(), PATIENCE);
     connected.with_context(|| format!("connect to {target}"))?;
     Ok(socket.into())
-}
-
-fn accept(listener: &TcpListener) -> Result<TcpStream> {
-    listener.set_nonblocking(true)?;
-    let start = Instant::now();
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(false)?;
-                return Ok(stream);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock && start.elapsed() < PATIENCE => {
-                thread::sleep(Duration::from_millis(1));
-            }
-            Err(error) => bail!("accept: {error}"),
-        }
-    }
 }
 
 fn is_patient(error: &std::io::Error) -> bool {

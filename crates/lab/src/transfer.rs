@@ -114,7 +114,11 @@ fn connect(target: SocketAddr, options: &TcpOptions) -> Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn accept(listener: &TcpListener) -> Result<TcpStream> {
+/// Accepts one connection, which has 5 s to come.
+///
+/// # Errors
+/// When it does not, or the listener fails.
+pub fn accept(listener: &TcpListener) -> Result<TcpStream> {
     listener.set_nonblocking(true)?;
     let start = Instant::now();
     loop {
